@@ -1,0 +1,1 @@
+//! Speaks to RabbitMQ: the only module that names `lapin` and `reqwest`.

@@ -1,0 +1,1 @@
+//! Decides: states, transitions, rules. Pure: no I/O, no clock, no async.

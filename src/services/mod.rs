@@ -1,0 +1,1 @@
+//! Does: one use case per file, on top of the store, the broker and a clock.

@@ -1,0 +1,1 @@
+//! Keeps: the only module that names `sqlx`.

@@ -1,0 +1,1 @@
+//! Shows: the only module that names `axum` and `askama`.
