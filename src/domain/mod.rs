@@ -1,1 +1,3 @@
 //! Decides: states, transitions, rules. Pure: no I/O, no clock, no async.
+
+pub mod time;
