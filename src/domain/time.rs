@@ -44,14 +44,20 @@ impl Time {
 impl ops::Add<Duration> for Time {
     type Output = Time;
     fn add(self, duration: Duration) -> Time {
-        Time::from_ms(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Time::from_ms(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
 impl ops::Sub<Duration> for Time {
     type Output = Time;
     fn sub(self, duration: Duration) -> Time {
-        Time::from_ms(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Time::from_ms(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -72,7 +78,11 @@ impl FromStr for Time {
     fn from_str(text: &str) -> Result<Self, NotATime> {
         let stamp: jiff::Timestamp = text.parse().map_err(|_| NotATime)?;
         let ms = stamp.as_millisecond();
-        if (Self::MIN_MS..=Self::MAX_MS).contains(&ms) { Ok(Self(ms)) } else { Err(NotATime) }
+        if (Self::MIN_MS..=Self::MAX_MS).contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(NotATime)
+        }
     }
 }
 
@@ -84,7 +94,9 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -101,7 +113,13 @@ mod tests {
 
     #[test]
     fn what_no_database_could_hold_is_refused() {
-        for text in ["", "yesterday", "2026-01-01", "99999-01-01T00:00:00Z", "2026-02-30T00:00:00Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-01-01",
+            "99999-01-01T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+        ] {
             assert_eq!(text.parse::<Time>(), Err(NotATime), "{text}");
         }
     }

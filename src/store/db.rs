@@ -26,8 +26,15 @@ pub(crate) struct Sql {
 impl Sql {
     pub(crate) const fn new(sqlite: &'static str, postgres: &'static str) -> Self {
         let (here, there) = (arity(sqlite), arity(postgres));
-        assert!(here == there, "both dialects of a statement take the same binds");
-        Self { sqlite, postgres, arity: here }
+        assert!(
+            here == there,
+            "both dialects of a statement take the same binds"
+        );
+        Self {
+            sqlite,
+            postgres,
+            arity: here,
+        }
     }
 }
 
@@ -82,10 +89,20 @@ pub(crate) use sql;
 /// A column of a JSON row in SQLite: documents stay JSON text, everything else becomes a value.
 macro_rules! sqlite_column {
     ($column:ident jsonb) => {
-        concat!("value -> '$.", stringify!($column), "' AS ", stringify!($column))
+        concat!(
+            "value -> '$.",
+            stringify!($column),
+            "' AS ",
+            stringify!($column)
+        )
     };
     ($column:ident $type:ident) => {
-        concat!("value ->> '$.", stringify!($column), "' AS ", stringify!($column))
+        concat!(
+            "value ->> '$.",
+            stringify!($column),
+            "' AS ",
+            stringify!($column)
+        )
     };
 }
 pub(crate) use sqlite_column;
@@ -150,7 +167,7 @@ impl Tx {
 /// Runs one `sql!` constant on a `Reader` or `Tx` and binds its arguments in order; their count is checked at compile time.
 macro_rules! run {
     ($conn:expr, $make:ident $(<$row:ty>)?, $fetch:ident, $sql:expr $(, $arg:expr)*) => {{
-        const { assert!($sql.arity == [$(stringify!($arg)),*].len(), "a bind is missing or left over") };
+        const { assert!($sql.arity == <[&str]>::len(&[$(stringify!($arg)),*]), "a bind is missing or left over") };
         match $conn {
             $crate::store::db::Engine::Sqlite(conn) => {
                 sqlx::$make$(::<sqlx::Sqlite, $row>)?($sql.sqlite)$(.bind($arg))*.$fetch(&mut **conn).await
@@ -198,7 +215,7 @@ pub(crate) use fetch_scalar;
 /// How many rows the statement changed.
 macro_rules! execute {
     ($conn:expr, $sql:expr $(, $arg:expr)* $(,)?) => {{
-        const { assert!($sql.arity == [$(stringify!($arg)),*].len(), "a bind is missing or left over") };
+        const { assert!($sql.arity == <[&str]>::len(&[$(stringify!($arg)),*]), "a bind is missing or left over") };
         match $conn {
             $crate::store::db::Engine::Sqlite(conn) => sqlx::query::<sqlx::Sqlite>($sql.sqlite)
                 $(.bind($arg))*.execute(&mut **conn).await
@@ -223,8 +240,15 @@ pub enum Lane {
 #[derive(Clone)]
 pub(crate) enum Db {
     /// One writer, several readers: SQLite has a single writer anyway, and waiting for it in our own pool is fair.
-    Sqlite { writer: SqlitePool, readers: SqlitePool, file: PathBuf },
-    Postgres { shared: PgPool, reserved: PgPool },
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+        file: PathBuf,
+    },
+    Postgres {
+        shared: PgPool,
+        reserved: PgPool,
+    },
 }
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -239,13 +263,17 @@ impl Db {
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             Self::open_postgres(url).await
         } else {
-            Err(StoreError::Configuration("the database URL must begin with sqlite:// or postgres://".into()))
+            Err(StoreError::Configuration(
+                "the database URL must begin with sqlite:// or postgres://".into(),
+            ))
         }
     }
 
     async fn open_sqlite(url: &str, create: bool) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into()))?
+            .map_err(|_| {
+                StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into())
+            })?
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -255,22 +283,46 @@ impl Db {
             .optimize_on_close(true, None);
         let file = options.get_filename().to_path_buf();
         if file.as_os_str() == ":memory:" {
-            return Err(StoreError::Configuration("an in-memory SQLite database would lose every task".into()));
+            return Err(StoreError::Configuration(
+                "an in-memory SQLite database would lose every task".into(),
+            ));
         }
-        let pool = |size: u32| SqlitePoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = |size: u32| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+        };
         let writer = pool(1).connect_with(options.clone()).await?;
-        let readers = pool(4).connect_with(options.create_if_missing(false)).await?;
-        Ok(Self::Sqlite { writer, readers, file })
+        let readers = pool(4)
+            .connect_with(options.create_if_missing(false))
+            .await?;
+        Ok(Self::Sqlite {
+            writer,
+            readers,
+            file,
+        })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Configuration("not a PostgreSQL URL such as postgres://user@host/name".into()))?
+            .map_err(|_| {
+                StoreError::Configuration(
+                    "not a PostgreSQL URL such as postgres://user@host/name".into(),
+                )
+            })?
             .application_name("unstuck")
             .statement_cache_capacity(256);
-        let pool = |size: u32| PgPoolOptions::new().max_connections(size).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = |size: u32| {
+            PgPoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+        };
         // A statement that runs away must not hold its connection: pages are allowed 5 s, claims and heartbeats 10 s.
-        let bounded = |limit: &str| options.clone().options([("statement_timeout", limit), ("lock_timeout", "4s")]);
+        let bounded = |limit: &str| {
+            options
+                .clone()
+                .options([("statement_timeout", limit), ("lock_timeout", "4s")])
+        };
         let shared = pool(12).connect_with(bounded("5s")).await?;
         let reserved = pool(4).connect_with(bounded("10s")).await?;
         Ok(Self::Postgres { shared, reserved })
@@ -287,15 +339,23 @@ impl Db {
     /// A writing transaction; in SQLite it holds the write lock from here on.
     pub(crate) async fn begin(&self, lane: Lane) -> Result<Tx, StoreError> {
         Ok(match (self, lane) {
-            (Self::Sqlite { writer, .. }, _) => Engine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            (Self::Postgres { shared, .. }, Lane::Shared) => Engine::Postgres(shared.begin().await?),
-            (Self::Postgres { reserved, .. }, Lane::Reserved) => Engine::Postgres(reserved.begin().await?),
+            (Self::Sqlite { writer, .. }, _) => {
+                Engine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            (Self::Postgres { shared, .. }, Lane::Shared) => {
+                Engine::Postgres(shared.begin().await?)
+            }
+            (Self::Postgres { reserved, .. }, Lane::Reserved) => {
+                Engine::Postgres(reserved.begin().await?)
+            }
         })
     }
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite { writer, readers, .. } => {
+            Self::Sqlite {
+                writer, readers, ..
+            } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -313,19 +373,36 @@ mod tests {
 
     #[test]
     fn a_statement_is_written_once_and_differs_only_where_marked() {
-        const DUE: Sql = sql!("SELECT id FROM outbox WHERE at <= $1 LIMIT $2" pg(" FOR UPDATE SKIP LOCKED"));
+        const DUE: Sql =
+            sql!("SELECT id FROM outbox WHERE at <= $1 LIMIT $2" pg(" FOR UPDATE SKIP LOCKED"));
         assert_eq!(DUE.sqlite, "SELECT id FROM outbox WHERE at <= $1 LIMIT $2");
-        assert_eq!(DUE.postgres, "SELECT id FROM outbox WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED");
+        assert_eq!(
+            DUE.postgres,
+            "SELECT id FROM outbox WHERE at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED"
+        );
         assert_eq!(DUE.arity, 2);
     }
 
     #[test]
     fn a_batch_is_one_bind_in_both_databases() {
         const ROWS: Sql = sql!("SELECT id, at FROM " rows(1; id uuid, at time, body jsonb) " r");
-        assert!(ROWS.sqlite.contains("value ->> '$.at' AS at"), "{}", ROWS.sqlite);
-        assert!(ROWS.sqlite.contains("value -> '$.body' AS body"), "{}", ROWS.sqlite);
+        assert!(
+            ROWS.sqlite.contains("value ->> '$.at' AS at"),
+            "{}",
+            ROWS.sqlite
+        );
+        assert!(
+            ROWS.sqlite.contains("value -> '$.body' AS body"),
+            "{}",
+            ROWS.sqlite
+        );
         assert!(ROWS.postgres.contains("ts(at) AS at"), "{}", ROWS.postgres);
-        assert!(ROWS.postgres.contains("AS (id uuid, at bigint, body jsonb)"), "{}", ROWS.postgres);
+        assert!(
+            ROWS.postgres
+                .contains("AS (id uuid, at bigint, body jsonb)"),
+            "{}",
+            ROWS.postgres
+        );
         assert_eq!(ROWS.arity, 1);
     }
 }

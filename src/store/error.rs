@@ -5,7 +5,11 @@
 pub enum StoreError {
     /// Down, locked, full, or too slow. Nothing is known to have been written; trying again later is right.
     #[error("the database is not available: {cause}")]
-    Unavailable { cause: Unavailable, #[source] source: Option<sqlx::Error> },
+    Unavailable {
+        cause: Unavailable,
+        #[source]
+        source: Option<sqlx::Error>,
+    },
     /// A row changed between its reading and its writing. Trying again at once is right.
     #[error("somebody else changed the same rows at the same time")]
     Conflict,
@@ -50,20 +54,26 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use Unavailable::*;
         let cause = match &error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-                Some(Unreachable)
-            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Some(Unreachable),
             sqlx::Error::Protocol(_) => Some(Unreachable),
             sqlx::Error::PoolTimedOut => Some(Busy),
-            sqlx::Error::Database(database) => match (database.code().as_deref(), error_class(database.as_ref())) {
-                (Some("40001" | "40P01"), _) => return Self::Conflict,
-                (_, Some(cause)) => Some(cause),
-                _ => None,
-            },
+            sqlx::Error::Database(database) => {
+                match (database.code().as_deref(), error_class(database.as_ref())) {
+                    (Some("40001" | "40P01"), _) => return Self::Conflict,
+                    (_, Some(cause)) => Some(cause),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         match cause {
-            Some(cause) => Self::Unavailable { cause, source: Some(error) },
+            Some(cause) => Self::Unavailable {
+                cause,
+                source: Some(error),
+            },
             None => Self::Internal(Box::new(error)),
         }
     }
@@ -72,7 +82,10 @@ impl From<sqlx::Error> for StoreError {
 /// SQLite's primary result code, or PostgreSQL's SQLSTATE class, as far as it means "not now".
 fn error_class(error: &dyn sqlx::error::DatabaseError) -> Option<Unavailable> {
     let code = error.code()?;
-    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+    if error
+        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+        .is_some()
+    {
         // Extended codes carry the primary code in their low byte (sqlite.org/rescode.html).
         return match code.parse::<i64>().ok()? & 0xff {
             5 | 6 => Some(Unavailable::Busy),
@@ -87,7 +100,11 @@ fn error_class(error: &dyn sqlx::error::DatabaseError) -> Option<Unavailable> {
         "25006" => Some(Unavailable::ReadOnly),
         "53100" => Some(Unavailable::Full),
         "53300" | "53200" | "53000" => Some(Unavailable::Busy),
-        code if code.starts_with("08") || code.starts_with("57P") || code.starts_with("58") || code.starts_with("28") => {
+        code if code.starts_with("08")
+            || code.starts_with("57P")
+            || code.starts_with("58")
+            || code.starts_with("28") =>
+        {
             Some(Unavailable::Unreachable)
         }
         _ => None,

@@ -15,7 +15,9 @@ pub(super) async fn migrate(db: &Db) -> Result<(), StoreError> {
             let held = tokio::task::spawn_blocking(move || lock_file(&lock))
                 .await
                 .map_err(|error| StoreError::Internal(Box::new(error)))?
-                .map_err(|error| StoreError::Configuration(format!("can't lock the database's folder: {error}")))?;
+                .map_err(|error| {
+                    StoreError::Configuration(format!("can't lock the database's folder: {error}"))
+                })?;
             let done = sqlx::migrate!("migrations/sqlite").run(writer).await;
             drop(held);
             done
@@ -40,6 +42,10 @@ pub(super) async fn migrate(db: &Db) -> Result<(), StoreError> {
 
 /// Waits until this process alone holds `path`.
 fn lock_file(path: &Path) -> std::io::Result<Flock<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }

@@ -42,7 +42,10 @@ impl Store {
     /// Safe in several processes at once: one migrates, the others wait. Errors: `Configuration` for a wrong URL or a
     /// database of a newer version; `Unavailable` when it can't be reached.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let store = Self { db: Db::open(url, true).await?, clock: Clock::Database };
+        let store = Self {
+            db: Db::open(url, true).await?,
+            clock: Clock::Database,
+        };
         migrate::migrate(&store.db).await?;
         Ok(store)
     }
@@ -77,7 +80,9 @@ impl Store {
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Some(Time::from_ms(match since {
                     Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-                    Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+                    Err(before) => {
+                        -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX)
+                    }
                 }))
             }
             (Clock::Database, Db::Postgres { .. }) => None,

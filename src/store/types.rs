@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use sqlx::{
-    Database, Decode, Encode, Postgres, Sqlite, Type, encode::IsNull, error::BoxDynError, postgres::PgTypeInfo,
-    sqlite::SqliteTypeInfo,
+    Database, Decode, Encode, Postgres, Sqlite, Type, encode::IsNull, error::BoxDynError,
+    postgres::PgTypeInfo, sqlite::SqliteTypeInfo,
 };
 use uuid::Uuid;
 
@@ -25,7 +25,10 @@ impl Type<Sqlite> for At {
 }
 
 impl<'q> Encode<'q, Sqlite> for At {
-    fn encode_by_ref(&self, buffer: &mut <Sqlite as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Sqlite as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
         <i64 as Encode<Sqlite>>::encode_by_ref(&self.0.ms(), buffer)
     }
 }
@@ -43,8 +46,14 @@ impl Type<Postgres> for At {
 }
 
 impl<'q> Encode<'q, Postgres> for At {
-    fn encode_by_ref(&self, buffer: &mut <Postgres as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        <i64 as Encode<Postgres>>::encode_by_ref(&((self.0.ms() - POSTGRES_EPOCH_MS) * 1000), buffer)
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Postgres as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<Postgres>>::encode_by_ref(
+            &((self.0.ms() - POSTGRES_EPOCH_MS) * 1000),
+            buffer,
+        )
     }
 }
 
@@ -66,7 +75,10 @@ impl Type<Sqlite> for Id {
 }
 
 impl<'q> Encode<'q, Sqlite> for Id {
-    fn encode_by_ref(&self, buffer: &mut <Sqlite as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Sqlite as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
         <String as Encode<Sqlite>>::encode_by_ref(&self.0.hyphenated().to_string(), buffer)
     }
 }
@@ -84,7 +96,10 @@ impl Type<Postgres> for Id {
 }
 
 impl<'q> Encode<'q, Postgres> for Id {
-    fn encode_by_ref(&self, buffer: &mut <Postgres as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Postgres as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
         <Uuid as Encode<Postgres>>::encode_by_ref(&self.0, buffer)
     }
 }
@@ -137,6 +152,9 @@ pub(crate) fn as_ms<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, 
 }
 
 /// For JSON rows: an instant or null as milliseconds.
-pub(crate) fn as_ms_opt<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_ms_opt<S: Serializer>(
+    time: &Option<Time>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     time.map(Time::ms).serialize(serializer)
 }

@@ -1,0 +1,774 @@
+//! The state machine: what an event does to a task. One pure function, `decide`; docs/state-machine.md draws it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    retry,
+    task::{AttemptOutcome, State, Task},
+    time::Time,
+    words::words,
+};
+
+/// Something that happened to, or is asked of, one task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// `available_at` in the future makes it a schedule.
+    Start {
+        available_at: Option<Time>,
+    },
+    Claim(Claim),
+    Heartbeat {
+        attempt: i64,
+        progress: Option<f64>,
+        message: Option<String>,
+    },
+    Succeed {
+        attempt: i64,
+        result: Value,
+        log: Option<String>,
+    },
+    Fail {
+        attempt: i64,
+        error: String,
+        retryable: bool,
+        log: Option<String>,
+    },
+    /// The worker hands the task back (drain, lost database); the attempt does not count.
+    Release {
+        attempt: i64,
+    },
+    Retry {
+        payload: Option<Value>,
+    },
+    /// The only way to run a succeeded task again.
+    Rerun {
+        payload: Option<Value>,
+    },
+    Requeue {
+        by: RequeueBy,
+        lease: LeasePolicy,
+        payload: Option<Value>,
+    },
+    Cancel,
+    /// `serve` looks after a running task whose lease is over: publish the same dispatch again, or end it.
+    Recover,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// New per delivery, so that a claim whose answer was lost can be told from another one.
+    pub claim_id: String,
+    /// The message's `x-dispatch`; `None` counts as the current dispatch.
+    pub dispatch: Option<i64>,
+    pub worker: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequeueBy {
+    /// Grants `max_attempts` anew.
+    Person,
+    Policy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeasePolicy {
+    /// A live lease refuses.
+    Respect,
+    /// A live lease is superseded; the new dispatch waits for its end.
+    Override,
+}
+
+/// The world an event is decided in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    pub now: Time,
+    /// How long a claim or heartbeat keeps an attempt alive.
+    pub lease: Duration,
+    /// 0 to 1: where in its spread the next backoff falls.
+    pub jitter: f64,
+}
+
+/// How long after a lease's end a take-over is waited for before `serve` puts the message out again.
+pub const TAKE_OVER_GRACE: Duration = Duration::from_secs(3);
+
+/// What a decision means for the rest of the database; written in the transaction of the task itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    OpenAttempt {
+        number: i64,
+        worker: String,
+        claim_id: String,
+        dispatch: i64,
+    },
+    EndAttempt {
+        number: i64,
+        outcome: AttemptOutcome,
+        error: Option<String>,
+        log: Option<String>,
+    },
+    /// A closed attempt still reported something: kept, not applied.
+    KeepLate {
+        number: i64,
+        late: Value,
+    },
+    /// An outbox row for the task's current dispatch.
+    Publish {
+        due_at: Time,
+    },
+    /// Unsent rows of this task are no longer wanted.
+    Unpublish,
+    SetResult(Option<Value>),
+    SetPayload(Value),
+    Record {
+        event: &'static str,
+        from: State,
+        to: State,
+        attempt: i64,
+        detail: Value,
+    },
+}
+
+/// What the caller is told when it was done (or had been done before).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Done,
+    Claimed {
+        attempt: i64,
+        lease_expires_at: Time,
+    },
+    Alive {
+        lease_expires_at: Time,
+        cancel_requested: bool,
+    },
+    /// An end report was already applied: the same answer again.
+    Repeated,
+}
+
+words! {
+    /// What a worker does with the message of a claim that was refused.
+    pub enum Disposal {
+        Ack = "ack",
+        DeadLetter = "dead_letter",
+    }
+}
+
+words! {
+    /// Why an event was refused; the key of its sentence in the catalogues.
+    pub enum RefusalCode {
+        AlreadyStarted = "already_started",
+        OldDispatch = "old_dispatch",
+        AheadOfDatabase = "ahead_of_database",
+        NeverStarted = "never_started",
+        NotDue = "not_due",
+        OwnedElsewhere = "owned_elsewhere",
+        AlreadyEnded = "already_ended",
+        NoAttemptsLeft = "no_attempts_left",
+        CancelRequested = "cancel_requested",
+        NotCurrentAttempt = "not_current_attempt",
+        NotRetryable = "not_retryable",
+        NotSucceeded = "not_succeeded",
+        NotRequeueable = "not_requeueable",
+        LeaseAlive = "lease_alive",
+        NothingToRecover = "nothing_to_recover",
+    }
+}
+
+/// The guard said no. `state` is the task's state after whatever the refusal itself changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", self.sentence())]
+pub struct Refusal {
+    pub code: RefusalCode,
+    pub state: State,
+    pub attempt: i64,
+    pub dispatch: i64,
+    pub lease_expires_at: Option<Time>,
+}
+
+impl Refusal {
+    fn of(code: RefusalCode, task: &Task) -> Self {
+        Self {
+            code,
+            state: task.state,
+            attempt: task.attempt,
+            dispatch: task.dispatch,
+            lease_expires_at: task.lease_expires_at,
+        }
+    }
+
+    /// What to do with the message that led to a refused claim.
+    pub fn disposal(&self) -> Disposal {
+        match self.code {
+            RefusalCode::AheadOfDatabase | RefusalCode::NeverStarted => Disposal::DeadLetter,
+            _ => Disposal::Ack,
+        }
+    }
+
+    /// In English; pages look the code up in the reader's catalogue instead.
+    pub fn sentence(&self) -> String {
+        let Self {
+            state,
+            attempt,
+            dispatch,
+            ..
+        } = self;
+        match self.code {
+            RefusalCode::AlreadyStarted => {
+                format!("the task is {state}; only a new task can be started")
+            }
+            RefusalCode::OldDispatch => {
+                format!("the message is old: the task's dispatch is {dispatch} by now")
+            }
+            RefusalCode::AheadOfDatabase => {
+                format!("the message is ahead of the database, whose dispatch is {dispatch}")
+            }
+            RefusalCode::NeverStarted => "the task was never started".into(),
+            RefusalCode::NotDue => "the task is not due yet; its message comes when it is".into(),
+            RefusalCode::OwnedElsewhere => {
+                format!("attempt {attempt} owns the task and its lease is alive")
+            }
+            RefusalCode::AlreadyEnded => format!("the task is {state}"),
+            RefusalCode::NoAttemptsLeft => "no attempts are left; the task failed".into(),
+            RefusalCode::CancelRequested => "the task was cancelled".into(),
+            RefusalCode::NotCurrentAttempt => {
+                format!(
+                    "this attempt is closed: the task is {state}, its newest attempt is {attempt}"
+                )
+            }
+            RefusalCode::NotRetryable => {
+                format!("the task is {state}; only failed and cancelled tasks can be retried")
+            }
+            RefusalCode::NotSucceeded => {
+                format!("the task is {state}; only a succeeded task can be re-run")
+            }
+            RefusalCode::NotRequeueable => {
+                format!("the task is {state}; only queued and running tasks can be requeued")
+            }
+            RefusalCode::LeaseAlive => match self.lease_expires_at {
+                Some(until) => format!(
+                    "attempt {attempt} is alive: its lease runs until {until}; use force to supersede it"
+                ),
+                None => format!("attempt {attempt} is alive; use force to supersede it"),
+            },
+            RefusalCode::NothingToRecover => {
+                "its lease is alive, or its message was put out again a moment ago".into()
+            }
+        }
+    }
+}
+
+/// What an event leads to. `task` is as it is afterwards; equal to before when nothing changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub task: Task,
+    pub effects: Vec<Effect>,
+    pub answer: Result<Answer, Refusal>,
+}
+
+/// Decides `event` for `task`. `reported` is the stored end of the attempt that the event names, when that attempt is
+/// not the one that runs: it tells a repeated report from a late one.
+pub fn decide(
+    task: &Task,
+    event: &Event,
+    reported: Option<AttemptOutcome>,
+    rules: &Rules,
+) -> Decision {
+    let mut change = Change {
+        task: task.clone(),
+        before: task.clone(),
+        effects: Vec::new(),
+        rules: *rules,
+    };
+    let answer = match event {
+        Event::Start { available_at } => change.start(*available_at),
+        Event::Claim(claim) => change.claim(claim),
+        Event::Heartbeat {
+            attempt,
+            progress,
+            message,
+        } => change.heartbeat(*attempt, *progress, message.as_deref()),
+        Event::Succeed {
+            attempt,
+            result,
+            log,
+        } => change.succeed(*attempt, result, log, reported),
+        Event::Fail {
+            attempt,
+            error,
+            retryable,
+            log,
+        } => change.fail(*attempt, error, *retryable, log, reported),
+        Event::Release { attempt } => change.release(*attempt, reported),
+        Event::Retry { payload } => change.run_again(
+            State::is_retryable,
+            RefusalCode::NotRetryable,
+            "retried",
+            payload,
+        ),
+        Event::Rerun { payload } => change.run_again(
+            State::is_succeeded,
+            RefusalCode::NotSucceeded,
+            "rerun",
+            payload,
+        ),
+        Event::Requeue { by, lease, payload } => change.requeue(*by, *lease, payload),
+        Event::Cancel => change.cancel(),
+        Event::Recover => change.recover(),
+    };
+    let Change { task, effects, .. } = change;
+    Decision {
+        answer: answer.map_err(|code| Refusal::of(code, &task)),
+        task,
+        effects,
+    }
+}
+
+impl State {
+    fn is_retryable(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled)
+    }
+    fn is_succeeded(self) -> bool {
+        self == Self::Succeeded
+    }
+}
+
+/// A decision in the making.
+struct Change {
+    before: Task,
+    task: Task,
+    effects: Vec<Effect>,
+    rules: Rules,
+}
+
+type Verdict = Result<Answer, RefusalCode>;
+
+impl Change {
+    fn record(&mut self, event: &'static str, detail: Value) {
+        let (from, to, attempt) = (self.before.state, self.task.state, self.task.attempt);
+        self.effects.push(Effect::Record {
+            event,
+            from,
+            to,
+            attempt,
+            detail,
+        });
+        self.before.state = to;
+    }
+
+    fn start(&mut self, available_at: Option<Time>) -> Verdict {
+        if self.task.state != State::New {
+            return Err(RefusalCode::AlreadyStarted);
+        }
+        let due = available_at
+            .unwrap_or(self.task.available_at)
+            .max(self.rules.now);
+        self.dispatch_again(due);
+        self.record("started", json!({ "available_at": due }));
+        Ok(Answer::Done)
+    }
+
+    /// The next dispatch, due at `due`; unsent rows of earlier ones go.
+    fn dispatch_again(&mut self, due: Time) {
+        let task = &mut self.task;
+        task.state = State::Queued;
+        task.dispatch += 1;
+        task.available_at = due;
+        task.published_at = None;
+        task.resent_at = None;
+        task.message_gone = false;
+        task.finished_at = None;
+        task.worker = None;
+        task.claim_id = None;
+        task.lease_expires_at = None;
+        task.beat_at = None;
+        task.progress = None;
+        task.progress_message = None;
+        self.effects.push(Effect::Unpublish);
+        self.effects.push(Effect::Publish { due_at: due });
+    }
+
+    fn claim(&mut self, claim: &Claim) -> Verdict {
+        let Rules { now, .. } = self.rules;
+        let current = self.task.dispatch;
+        match claim.dispatch {
+            Some(dispatch) if dispatch > current => return Err(RefusalCode::AheadOfDatabase),
+            Some(dispatch) if dispatch < current => return Err(RefusalCode::OldDispatch),
+            _ => {}
+        }
+        match self.task.state {
+            State::New => Err(RefusalCode::NeverStarted),
+            State::Queued if now < self.task.available_at => Err(RefusalCode::NotDue),
+            State::Queued => Ok(self.take(claim, "claimed")),
+            State::Running if self.task.lease_alive(now) => {
+                if self.task.claim_id.as_deref() == Some(&claim.claim_id) {
+                    let lease_expires_at = self.task.lease_expires_at.unwrap_or(now);
+                    return Ok(Answer::Claimed {
+                        attempt: self.task.attempt,
+                        lease_expires_at,
+                    });
+                }
+                // The copy is acknowledged, so from here on the attempt may run without a message: the ledger knows,
+                // and the message comes back when the lease ends.
+                self.task.message_gone = true;
+                Err(RefusalCode::OwnedElsewhere)
+            }
+            State::Running => {
+                if let Some(refused) = self.end_without_owner() {
+                    return Err(refused);
+                }
+                self.close_attempt(AttemptOutcome::Lost, None);
+                self.record("attempt_lost", json!({ "worker": self.task.worker }));
+                Ok(self.take(claim, "taken_over"))
+            }
+            State::Succeeded | State::Failed | State::Cancelled => Err(RefusalCode::AlreadyEnded),
+        }
+    }
+
+    fn take(&mut self, claim: &Claim, event: &'static str) -> Answer {
+        let now = self.rules.now;
+        let until = now + self.rules.lease;
+        let task = &mut self.task;
+        task.state = State::Running;
+        task.attempt += 1;
+        task.tries += 1;
+        task.worker = Some(claim.worker.clone());
+        task.claim_id = Some(claim.claim_id.clone());
+        task.message_gone = false;
+        task.started_at = Some(now);
+        task.beat_at = Some(now);
+        task.lease_expires_at = Some(until);
+        task.progress = None;
+        task.progress_message = None;
+        let attempt = task.attempt;
+        self.effects.push(Effect::OpenAttempt {
+            number: attempt,
+            worker: claim.worker.clone(),
+            claim_id: claim.claim_id.clone(),
+            dispatch: self.task.dispatch,
+        });
+        self.record(event, json!({ "worker": claim.worker }));
+        Answer::Claimed {
+            attempt,
+            lease_expires_at: until,
+        }
+    }
+
+    /// A running task whose lease is over ends here when it was cancelled or has no attempts left.
+    fn end_without_owner(&mut self) -> Option<RefusalCode> {
+        if self.task.cancel_requested_at.is_some() {
+            self.close_attempt(AttemptOutcome::Lost, None);
+            self.finish(State::Cancelled);
+            self.record("cancelled", json!({ "worker": "gone" }));
+            return Some(RefusalCode::CancelRequested);
+        }
+        if self.task.tries >= self.task.max_attempts {
+            let error = format!(
+                "its worker died {} {}",
+                self.task.tries,
+                times(self.task.tries)
+            );
+            self.close_attempt(AttemptOutcome::Lost, None);
+            self.task.error = Some(error.clone());
+            self.finish(State::Failed);
+            self.record("failed", json!({ "error": error }));
+            return Some(RefusalCode::NoAttemptsLeft);
+        }
+        None
+    }
+
+    fn close_attempt(&mut self, outcome: AttemptOutcome, error: Option<String>) {
+        self.effects.push(Effect::EndAttempt {
+            number: self.task.attempt,
+            outcome,
+            error,
+            log: None,
+        });
+    }
+
+    fn finish(&mut self, state: State) {
+        let task = &mut self.task;
+        task.state = state;
+        task.finished_at = Some(self.rules.now);
+        task.lease_expires_at = None;
+        self.effects.push(Effect::Unpublish);
+    }
+
+    fn heartbeat(&mut self, attempt: i64, progress: Option<f64>, message: Option<&str>) -> Verdict {
+        if self.task.state != State::Running || attempt != self.task.attempt {
+            return Err(RefusalCode::NotCurrentAttempt);
+        }
+        let until = self.rules.now + self.rules.lease;
+        let task = &mut self.task;
+        task.beat_at = Some(self.rules.now);
+        task.lease_expires_at = Some(until);
+        if progress.is_some() {
+            task.progress = progress;
+        }
+        if let Some(message) = message {
+            task.progress_message = Some(message.to_owned());
+        }
+        Ok(Answer::Alive {
+            lease_expires_at: until,
+            cancel_requested: task.cancel_requested_at.is_some(),
+        })
+    }
+
+    /// Whether `attempt` may report its end: yes, it did already with `as_outcome`, or no (kept as late).
+    fn may_end(
+        &mut self,
+        attempt: i64,
+        reported: Option<AttemptOutcome>,
+        as_outcome: AttemptOutcome,
+        late: Value,
+    ) -> Result<Option<Answer>, RefusalCode> {
+        if self.task.state == State::Running && attempt == self.task.attempt {
+            return Ok(None);
+        }
+        match reported {
+            Some(outcome) if outcome == as_outcome => Ok(Some(Answer::Repeated)),
+            Some(_) => {
+                self.effects.push(Effect::KeepLate {
+                    number: attempt,
+                    late: late.clone(),
+                });
+                let state = self.task.state;
+                self.effects.push(Effect::Record {
+                    event: "late_report",
+                    from: state,
+                    to: state,
+                    attempt,
+                    detail: late,
+                });
+                Err(RefusalCode::NotCurrentAttempt)
+            }
+            None => Err(RefusalCode::NotCurrentAttempt),
+        }
+    }
+
+    fn succeed(
+        &mut self,
+        attempt: i64,
+        result: &Value,
+        log: &Option<String>,
+        reported: Option<AttemptOutcome>,
+    ) -> Verdict {
+        let late = json!({ "report": "succeeded", "result": result });
+        if let Some(answer) = self.may_end(attempt, reported, AttemptOutcome::Succeeded, late)? {
+            return Ok(answer);
+        }
+        self.end_attempt(AttemptOutcome::Succeeded, None, log);
+        self.task.error = None;
+        if self.task.progress.is_some() {
+            self.task.progress = Some(100.0);
+        }
+        self.finish(State::Succeeded);
+        self.effects.push(Effect::SetResult(Some(result.clone())));
+        self.record("succeeded", json!({}));
+        Ok(Answer::Done)
+    }
+
+    fn end_attempt(&mut self, outcome: AttemptOutcome, error: Option<&str>, log: &Option<String>) {
+        let (error, log) = (error.map(str::to_owned), log.clone());
+        self.effects.push(Effect::EndAttempt {
+            number: self.task.attempt,
+            outcome,
+            error,
+            log,
+        });
+    }
+
+    fn fail(
+        &mut self,
+        attempt: i64,
+        error: &str,
+        retryable: bool,
+        log: &Option<String>,
+        reported: Option<AttemptOutcome>,
+    ) -> Verdict {
+        let late = json!({ "report": "failed", "error": error });
+        // A failure reported after a cancel request was recorded as cancelled: the same report again is a repetition.
+        let as_outcome = match reported {
+            Some(AttemptOutcome::Cancelled) => AttemptOutcome::Cancelled,
+            _ => AttemptOutcome::Failed,
+        };
+        if let Some(answer) = self.may_end(attempt, reported, as_outcome, late)? {
+            return Ok(answer);
+        }
+        if self.task.cancel_requested_at.is_some() {
+            self.end_attempt(AttemptOutcome::Cancelled, Some(error), log);
+            self.finish(State::Cancelled);
+            self.record("cancelled", json!({ "error": error }));
+            return Ok(Answer::Done);
+        }
+        self.end_attempt(AttemptOutcome::Failed, Some(error), log);
+        self.task.error = Some(error.to_owned());
+        if retryable && self.task.tries < self.task.max_attempts {
+            let due = self.rules.now + retry::backoff(self.task.tries, self.rules.jitter);
+            self.dispatch_again(due);
+            self.record(
+                "retry_scheduled",
+                json!({ "error": error, "available_at": due }),
+            );
+        } else {
+            self.finish(State::Failed);
+            self.record("failed", json!({ "error": error, "retryable": retryable }));
+        }
+        Ok(Answer::Done)
+    }
+
+    fn release(&mut self, attempt: i64, reported: Option<AttemptOutcome>) -> Verdict {
+        let late = json!({ "report": "released" });
+        if let Some(answer) = self.may_end(attempt, reported, AttemptOutcome::Released, late)? {
+            return Ok(answer);
+        }
+        if self.task.cancel_requested_at.is_some() {
+            self.close_attempt(AttemptOutcome::Cancelled, None);
+            self.finish(State::Cancelled);
+            self.record("cancelled", json!({}));
+            return Ok(Answer::Done);
+        }
+        self.close_attempt(AttemptOutcome::Released, None);
+        self.task.tries -= 1;
+        self.dispatch_again(self.rules.now);
+        self.record("released", json!({}));
+        Ok(Answer::Done)
+    }
+
+    fn run_again(
+        &mut self,
+        allowed: fn(State) -> bool,
+        refusal: RefusalCode,
+        event: &'static str,
+        payload: &Option<Value>,
+    ) -> Verdict {
+        if !allowed(self.task.state) {
+            return Err(refusal);
+        }
+        self.task.tries = 0;
+        self.task.cancel_requested_at = None;
+        self.task.error = None;
+        self.effects.push(Effect::SetResult(None));
+        self.replace_payload(payload);
+        self.dispatch_again(self.rules.now);
+        self.record(event, json!({ "payload_changed": payload.is_some() }));
+        Ok(Answer::Done)
+    }
+
+    fn replace_payload(&mut self, payload: &Option<Value>) {
+        if let Some(payload) = payload {
+            self.effects.push(Effect::SetPayload(payload.clone()));
+        }
+    }
+
+    fn requeue(&mut self, by: RequeueBy, lease: LeasePolicy, payload: &Option<Value>) -> Verdict {
+        let now = self.rules.now;
+        match self.task.state {
+            State::Queued => {
+                self.grant(by);
+                self.replace_payload(payload);
+                let due = self.task.available_at.max(now);
+                self.dispatch_again(due);
+                self.record("requeued", json!({ "payload_changed": payload.is_some() }));
+                Ok(Answer::Done)
+            }
+            State::Running => {
+                let alive = self.task.lease_alive(now);
+                if alive && lease == LeasePolicy::Respect {
+                    return Err(RefusalCode::LeaseAlive);
+                }
+                if self.task.cancel_requested_at.is_some() && !alive {
+                    self.close_attempt(AttemptOutcome::Lost, None);
+                    self.finish(State::Cancelled);
+                    self.record("cancelled", json!({ "worker": "gone" }));
+                    return Err(RefusalCode::CancelRequested);
+                }
+                if self.task.cancel_requested_at.is_some() {
+                    return Err(RefusalCode::CancelRequested);
+                }
+                if by == RequeueBy::Policy && self.task.tries >= self.task.max_attempts {
+                    self.end_without_owner();
+                    return Err(RefusalCode::NoAttemptsLeft);
+                }
+                let outcome = if alive {
+                    AttemptOutcome::Superseded
+                } else {
+                    AttemptOutcome::Lost
+                };
+                // The superseded program may run until its lease ends: the next one waits for that.
+                let due = self.task.lease_expires_at.filter(|_| alive).unwrap_or(now);
+                self.close_attempt(outcome, None);
+                self.grant(by);
+                self.replace_payload(payload);
+                self.dispatch_again(due);
+                self.record("requeued", json!({ "closed_attempt": outcome, "available_at": due, "payload_changed": payload.is_some() }));
+                Ok(Answer::Done)
+            }
+            State::New | State::Succeeded | State::Failed | State::Cancelled => {
+                Err(RefusalCode::NotRequeueable)
+            }
+        }
+    }
+
+    fn grant(&mut self, by: RequeueBy) {
+        match by {
+            RequeueBy::Person => self.task.tries = 0,
+            RequeueBy::Policy => {}
+        }
+    }
+
+    fn cancel(&mut self) -> Verdict {
+        match self.task.state {
+            State::New | State::Queued => {
+                self.finish(State::Cancelled);
+                self.record("cancelled", json!({}));
+                Ok(Answer::Done)
+            }
+            State::Running if self.task.cancel_requested_at.is_some() => Ok(Answer::Repeated),
+            State::Running => {
+                self.task.cancel_requested_at = Some(self.rules.now);
+                self.record("cancel_requested", json!({}));
+                Ok(Answer::Done)
+            }
+            State::Succeeded | State::Failed | State::Cancelled => Err(RefusalCode::AlreadyEnded),
+        }
+    }
+
+    fn recover(&mut self) -> Verdict {
+        let Rules { now, lease, .. } = self.rules;
+        let over = match (self.task.state, self.task.lease_expires_at) {
+            (State::Running, Some(until)) => now >= until,
+            _ => false,
+        };
+        if !over {
+            return Err(RefusalCode::NothingToRecover);
+        }
+        if self.task.cancel_requested_at.is_some() {
+            self.end_without_owner();
+            return Ok(Answer::Done);
+        }
+        let graced = self
+            .task
+            .lease_expires_at
+            .is_some_and(|until| now >= until + TAKE_OVER_GRACE);
+        let waited = self
+            .task
+            .resent_at
+            .is_none_or(|resent| now >= resent + lease);
+        if !graced || !waited {
+            return Err(RefusalCode::NothingToRecover);
+        }
+        if self.end_without_owner().is_some() {
+            return Ok(Answer::Done);
+        }
+        self.task.resent_at = Some(now);
+        self.task.message_gone = false;
+        self.effects.push(Effect::Publish { due_at: now });
+        self.record("resent", json!({ "worker": self.task.worker }));
+        Ok(Answer::Done)
+    }
+}
+
+fn times(n: i64) -> &'static str {
+    if n == 1 { "time" } else { "times" }
+}
