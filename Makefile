@@ -1,0 +1,33 @@
+# What can be done with this checkout. Each target installs what it needs first; see scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help run build check fmt test test-fast faults browser clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf 'make %-10s %s\n' "$$name" "$$what"; done
+
+run: ## a demo to look at: a private RabbitMQ, SQLite, the site with its login printed; Ctrl-C stops all of it
+	@scripts/run.sh
+
+build: ## target/release/unstuck
+	@scripts/build.sh
+
+check: ## formatting, lints, licences, known vulnerabilities
+	@scripts/check.sh
+
+fmt: ## formats what `make check` looks at
+	@scripts/check.sh --fix
+
+test: ## everything, on a private RabbitMQ and PostgreSQL and in Chromium; the last line is the count
+	@scripts/test.sh
+
+test-fast: ## the quick part of it: no faults, no browser
+	@scripts/test.sh fast
+
+faults: ## only what kills, stops and cuts things
+	@scripts/test.sh faults
+
+browser: ## only the browser tests
+	@scripts/test.sh browser
+
+clean: ## deletes what was built, and the private services with their data
+	@scripts/clean.sh

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# `make test`: every test, on real services. The last line is the count: "N passed, N failed".
+#
+#   scripts/test.sh [fast|faults|browser|NAME…]
+#
+# fast leaves out the fault and browser tests; any other word is a filter for the names of the Rust tests.
+# Starts a RabbitMQ node and a PostgreSQL cluster of its own in .run/test/ and stops them at the end, however that comes;
+# the logs stay there. UNSTUCK_TEST_AMQP_URL with UNSTUCK_TEST_MANAGEMENT_URL, or UNSTUCK_TEST_POSTGRES_URL, name others
+# to use. Fails when a test fails, is skipped, or never ends.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
+
+dir=$PWD/.run/test
+mkdir -p "$dir"
+exec 8>"$dir/lock"
+flock --nonblock 8 || die "The tests run in this checkout already."
+
+step='' passed=0 failed=0
+
+# Ends what is still running, then the services, and prints the count: whether the tests ended, could not start or were
+# interrupted. Whatever ended early counts as one failure.
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  [ -z "$step" ] || end_session "$step"
+  RMQ_BASE=$dir/rabbitmq scripts/node.sh destroy || true
+  PG_BASE=$dir/postgres scripts/postgres.sh destroy || true
+  [ $((passed + failed)) != 0 ] && [ $status = 0 ] || failed=$((failed + (failed == 0)))
+  echo "$passed passed, $failed failed" | tee "$dir/count"
+  [ "$failed" = 0 ] || exit $((status ? status : 1))
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+# end_session PID: kills every process of the session that PID leads, stray children of tests among them.
+end_session() {
+  local stat pid rest
+  for stat in /proc/[0-9]*/stat; do
+    { rest=$(<"$stat"); } 2>/dev/null || continue
+    pid=${rest%% *}
+    read -ra rest <<<"${rest##*) }" # state, parent, group, session, …
+    [ "${rest[3]}" != "$1" ] || kill -KILL "$pid" 2>/dev/null || true
+  done
+}
+
+# run NAME CMD…: runs a step in a session of its own, shows its output and keeps it in NAME.log. Its status is the step's.
+run() {
+  local log=$dir/$1.log status=0 shown
+  shift
+  setsid timeout --foreground --kill-after=30 35m "$@" </dev/null >"$log" 2>&1 8>&- &
+  step=$!
+  tail -n +1 -f --pid=$step "$log" 8>&- &
+  shown=$!
+  wait $step || status=$?
+  end_session $step
+  step=
+  wait $shown || true
+  return $status
+}
+
+# count LOG: adds the results that `cargo test` wrote to the log. A skipped test counts as failed.
+count() {
+  local words
+  while read -ra words; do # test result: ok. 12 passed; 0 failed; 0 ignored; …
+    passed=$((passed + words[3])) failed=$((failed + words[5] + words[7]))
+  done < <(grep -aE '^test result: ' "$1" || true)
+}
+
+# The Rust tests; the arguments are those of `cargo test`.
+rust() {
+  local before=$failed status=0
+  run rust cargo test --locked --no-fail-fast "$@" || status=$?
+  count "$dir/rust.log"
+  # Not built, crashed or out of time: no test says so.
+  if [ $status != 0 ] && [ "$failed" = "$before" ]; then failed=$((failed + 1)); fi
+}
+
+# The browser tests: node's own runner, its counts in a file beside what is shown.
+browser() {
+  local files=(tests/browser/*.test.mjs) before=$failed status=0 tap=$dir/browser.tap key number
+  [ -e "${files[0]}" ] || return 0
+  run build cargo build --locked || { failed=$((failed + 1)); return 0; }
+  run browser node --test --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=tap --test-reporter-destination="$tap" "${files[@]}" || status=$?
+  while read -r _ key number; do
+    case $key in
+      pass) passed=$((passed + number)) ;;
+      fail | cancelled | skipped | todo) failed=$((failed + number)) ;;
+    esac
+  done < <(grep -aE '^# (pass|fail|cancelled|skipped|todo) [0-9]+$' "$tap" || true)
+  if [ $status != 0 ] && [ "$failed" = "$before" ]; then failed=$((failed + 1)); fi
+}
+
+scripts/setup.sh test 8>&-
+flock .run/assets.lock node scripts/assets.mjs --dev
+
+# A developer's own settings must not reach the tests.
+for name in "${!UNSTUCK_@}"; do [[ $name == UNSTUCK_TEST_* ]] || unset "$name"; done
+
+services=()
+if [ -z "${UNSTUCK_TEST_AMQP_URL:-}" ]; then
+  export RMQ_BASE=$dir/rabbitmq RMQ_FAST=1
+  (scripts/node.sh destroy && exec scripts/node.sh start) 8>&- & # both start while the tests are built
+  services+=($!)
+fi
+if [ -z "${UNSTUCK_TEST_POSTGRES_URL:-}" ]; then
+  export PG_BASE=$dir/postgres
+  (scripts/postgres.sh destroy && exec scripts/postgres.sh start) 8>&- &
+  services+=($!)
+fi
+built=0
+run build cargo test --locked --no-run || built=$?
+for service in "${services[@]}"; do wait "$service" || die "a private service did not start"; done
+if [ -z "${UNSTUCK_TEST_AMQP_URL:-}" ]; then
+  eval "$(scripts/node.sh env)"
+  export UNSTUCK_TEST_AMQP_URL=$AMQP_URL UNSTUCK_TEST_MANAGEMENT_URL=$MANAGEMENT_URL
+fi
+if [ -z "${UNSTUCK_TEST_POSTGRES_URL:-}" ]; then
+  eval "$(scripts/postgres.sh env)"
+  export UNSTUCK_TEST_POSTGRES_URL=$DATABASE_URL
+fi
+unset RMQ_BASE RMQ_FAST PG_BASE # tests that start nodes of their own say where
+UNSTUCK_TEST_PYTHON=$(python_with_pika)
+CHROMIUM=$(find_chromium)
+export UNSTUCK_TEST_PYTHON CHROMIUM UNSTUCK_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/unstuck
+
+if [ $built != 0 ]; then
+  failed=1
+else
+  case ${1:-all} in
+    all) rust; browser ;;
+    fast) rust -- --skip faults:: --skip browser ;;
+    faults) rust --test it -- faults:: ;;
+    browser) browser ;;
+    *) rust -- "$@" ;;
+  esac
+fi
