@@ -1,1 +1,21 @@
 //! Speaks to RabbitMQ: the only module that names `lapin` and `reqwest`.
+//!
+//! Pure I/O. It knows nothing of the store; a task is its id and its dispatch here. Every connection mends itself with
+//! backoff and says how it is doing (`LinkState`), every wait has an end, and a number that RabbitMQ did not give is
+//! absent, never 0. Publishing, consuming and probing each have a connection of their own: a broker that blocks
+//! publishers stops reading their connection, acknowledgements included.
+
+pub mod config;
+pub mod consumer;
+mod link;
+pub mod message;
+pub mod publisher;
+pub mod tls;
+pub mod topology;
+
+pub use config::{BrokerConfig, BrokerConfigError};
+pub use consumer::{AckHandle, AckOutcome, Consumer, ConsumerSpec, Content, Delivery};
+pub use link::{DownCause, LinkState};
+pub use message::{Incoming, Malformed, RawMessage, TaskMessage};
+pub use publisher::{PublishFault, PublishOutcome, Publisher};
+pub use topology::{DeclareError, QueueSpec, QueueType};

@@ -1,0 +1,550 @@
+//! What travels through a queue: a task's id as text, and around it what says which dispatch of the task it is.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// The header that carries the dispatch.
+const DISPATCH: &str = "x-dispatch";
+const TRACEPARENT: &str = "traceparent";
+/// Why a copy lies on a dead-letter queue, the queue it came from, and when (Unix time in ms).
+const DEAD_REASON: &str = "x-unstuck-reason";
+const DEAD_QUEUE: &str = "x-unstuck-queue";
+const DEAD_AT: &str = "x-unstuck-at";
+/// RabbitMQ: text in a property is at most this long.
+const SHORT_TEXT_BYTES: usize = 255;
+/// Longest preview of a malformed body.
+const PREVIEW_BYTES: usize = 4096;
+/// Headers are sent in one frame, which may be 128 KiB long; more than this of foreign headers is not copied.
+const COPIED_HEADERS_BYTES: usize = 64 * 1024;
+
+/// A task's message on its way to its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskMessage {
+    pub task_id: Uuid,
+    /// Number of this intent; the fence. Positive.
+    pub dispatch: i64,
+    /// Also the routing key: the default exchange brings it there.
+    pub queue: String,
+    pub kind: String,
+    /// 0 is normal, higher goes first, where the queue knows priorities.
+    pub priority: u8,
+    /// W3C trace context, passed on as it is.
+    pub traceparent: Option<String>,
+}
+
+impl TaskMessage {
+    pub(crate) fn body(&self) -> String {
+        self.task_id.hyphenated().to_string()
+    }
+
+    /// Errors: what is too long for RabbitMQ.
+    pub(crate) fn properties(&self) -> Result<BasicProperties, &'static str> {
+        let kind = short(&self.kind).ok_or("the kind is longer than 255 bytes")?;
+        let mut headers = FieldTable::default();
+        headers.insert(DISPATCH.into(), AMQPValue::LongLongInt(self.dispatch));
+        if let Some(traceparent) = &self.traceparent {
+            headers.insert(
+                TRACEPARENT.into(),
+                AMQPValue::LongString(traceparent.as_str().into()),
+            );
+        }
+        Ok(BasicProperties::default()
+            .with_content_type("text/plain".into())
+            .with_delivery_mode(2)
+            .with_priority(self.priority)
+            .with_message_id(self.body().into())
+            .with_timestamp(unix_time().as_secs())
+            .with_type(kind)
+            .with_app_id("unstuck".into())
+            .with_headers(headers))
+    }
+}
+
+/// A message that names a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incoming {
+    pub task_id: Uuid,
+    /// None when the message does not say: then it counts as the current one.
+    pub dispatch: Option<i64>,
+    pub kind: Option<String>,
+    pub priority: Option<u8>,
+    pub traceparent: Option<String>,
+}
+
+/// A message that can't be one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// What is wrong, one sentence without a full stop.
+    pub reason: String,
+    /// The body's beginning, at most 4 KiB: text as it is, everything else as `\xNN`, a backslash doubled. Safe to store
+    /// as text, still to be escaped for HTML.
+    pub preview: String,
+    /// Of the whole body, in hexadecimal.
+    pub sha256: String,
+    pub size_bytes: usize,
+}
+
+/// Tells what a message from a queue means.
+///
+/// Any id that is a UUID is a task's, be it of another version: whether the task exists is for the database to say.
+/// Errors: the message names no task, or says its dispatch in a way that can't be one.
+pub(crate) fn parse(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, Malformed> {
+    read(properties, body).map_err(|reason| Malformed {
+        reason,
+        preview: preview(body),
+        sha256: Sha256::digest(body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        size_bytes: body.len(),
+    })
+}
+
+fn read(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, String> {
+    if let Some(encoding) = properties.content_encoding() {
+        let known = ["", "utf-8", "utf8", "us-ascii", "identity", "binary"];
+        if !known.contains(&encoding.as_str().to_ascii_lowercase().as_str()) {
+            return Err(format!(
+                "its content encoding is {encoding}, which no task's message has"
+            ));
+        }
+    }
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Err("its body is empty".to_owned());
+    }
+    // 36 bytes: Uuid also reads forms without hyphens, in braces and as a URN.
+    let task_id = (body.len() == 36)
+        .then(|| Uuid::try_parse_ascii(body).ok())
+        .flatten();
+    let Some(task_id) = task_id else {
+        return Err("its body is not a UUID".to_owned());
+    };
+    let headers = properties.headers().as_ref();
+    let dispatch = match headers.and_then(|headers| headers.inner().get(DISPATCH)) {
+        None | Some(AMQPValue::Void) => None,
+        Some(value) => Some(read_dispatch(value)?),
+    };
+    let traceparent = match headers.and_then(|headers| headers.inner().get(TRACEPARENT)) {
+        Some(AMQPValue::LongString(text)) => {
+            std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned)
+        }
+        _ => None,
+    };
+    let kind = properties
+        .kind()
+        .as_ref()
+        .map(|kind| kind.as_str().to_owned())
+        .filter(|kind| !kind.is_empty());
+    Ok(Incoming {
+        task_id,
+        dispatch,
+        kind,
+        priority: *properties.priority(),
+        traceparent,
+    })
+}
+
+fn read_dispatch(value: &AMQPValue) -> Result<i64, String> {
+    let number = match value {
+        AMQPValue::ShortShortInt(number) => i64::from(*number),
+        AMQPValue::ShortShortUInt(number) => i64::from(*number),
+        AMQPValue::ShortInt(number) => i64::from(*number),
+        AMQPValue::ShortUInt(number) => i64::from(*number),
+        AMQPValue::LongInt(number) => i64::from(*number),
+        AMQPValue::LongUInt(number) => i64::from(*number),
+        AMQPValue::LongLongInt(number) => *number,
+        _ => return Err(format!("its header {DISPATCH} is not an integer")),
+    };
+    // 2^63 and above arrive as negative numbers: RabbitMQ knows signed 64-bit integers only.
+    if number < 0 {
+        Err(format!("its header {DISPATCH} is negative"))
+    } else {
+        Ok(number)
+    }
+}
+
+fn preview(body: &[u8]) -> String {
+    let mut shown = String::new();
+    let fits = |shown: &String, more: &str| shown.len() + more.len() <= PREVIEW_BYTES;
+    for chunk in body.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let more = match character {
+                '\\' => "\\\\".to_owned(),
+                control if control.is_control() => control
+                    .to_string()
+                    .bytes()
+                    .map(|byte| format!("\\x{byte:02x}"))
+                    .collect(),
+                plain => plain.to_string(),
+            };
+            if !fits(&shown, &more) {
+                return shown;
+            }
+            shown.push_str(&more);
+        }
+        for byte in chunk.invalid() {
+            let more = format!("\\x{byte:02x}");
+            if !fits(&shown, &more) {
+                return shown;
+            }
+            shown.push_str(&more);
+        }
+    }
+    shown
+}
+
+/// A message as it came, properties and all, to be published again elsewhere.
+#[derive(Debug, Clone)]
+pub struct RawMessage {
+    pub(crate) properties: BasicProperties,
+    pub(crate) body: Vec<u8>,
+}
+
+impl RawMessage {
+    pub(crate) fn new(properties: BasicProperties, body: Vec<u8>) -> Self {
+        Self { properties, body }
+    }
+
+    /// This message as a copy for a dead-letter queue, saying why it lies there and where it came from.
+    ///
+    /// Persistent, and without the expiration it may have had. Foreign headers that would not fit are left out.
+    #[must_use]
+    pub fn dead_lettered(mut self, queue: &str, reason: &str) -> Self {
+        let mut headers = match self.properties.headers() {
+            Some(headers) if table_bytes(headers) <= COPIED_HEADERS_BYTES => headers.clone(),
+            _ => FieldTable::default(),
+        };
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        headers.insert(DEAD_REASON.into(), text(truncated(reason, 1024)));
+        headers.insert(DEAD_QUEUE.into(), text(queue));
+        headers.insert(
+            DEAD_AT.into(),
+            AMQPValue::LongLongInt(unix_time().as_millis().try_into().unwrap_or(i64::MAX)),
+        );
+        let old = self.properties;
+        let mut properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_headers(headers);
+        // A user id other than our own would be refused, and an expiration would end the copy: both stay behind.
+        if let Some(value) = old.content_type() {
+            properties = properties.with_content_type(value.clone());
+        }
+        if let Some(value) = old.content_encoding() {
+            properties = properties.with_content_encoding(value.clone());
+        }
+        if let Some(value) = old.priority() {
+            properties = properties.with_priority(*value);
+        }
+        if let Some(value) = old.correlation_id() {
+            properties = properties.with_correlation_id(value.clone());
+        }
+        if let Some(value) = old.reply_to() {
+            properties = properties.with_reply_to(value.clone());
+        }
+        if let Some(value) = old.message_id() {
+            properties = properties.with_message_id(value.clone());
+        }
+        if let Some(value) = old.timestamp() {
+            properties = properties.with_timestamp(*value);
+        }
+        if let Some(value) = old.kind() {
+            properties = properties.with_type(value.clone());
+        }
+        if let Some(value) = old.app_id() {
+            properties = properties.with_app_id(value.clone());
+        }
+        self.properties = properties;
+        self
+    }
+}
+
+/// What names a publish within a window: RabbitMQ gives a returned message back with all three.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PublishKey {
+    queue: String,
+    message_id: String,
+    dispatch: i64,
+}
+
+impl PublishKey {
+    pub(crate) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    pub(crate) fn of(message: &TaskMessage) -> Self {
+        Self {
+            queue: message.queue.clone(),
+            message_id: message.body(),
+            dispatch: message.dispatch,
+        }
+    }
+
+    /// None when the message is not one that `TaskMessage` made.
+    pub(crate) fn of_returned(queue: &ShortString, properties: &BasicProperties) -> Option<Self> {
+        let message_id = properties.message_id().as_ref()?.as_str().to_owned();
+        let dispatch = match properties.headers().as_ref()?.inner().get(DISPATCH)? {
+            AMQPValue::LongLongInt(dispatch) => *dispatch,
+            _ => return None,
+        };
+        Some(Self {
+            queue: queue.as_str().to_owned(),
+            message_id,
+            dispatch,
+        })
+    }
+}
+
+/// The text as RabbitMQ's short string; None when it is too long for one.
+pub(crate) fn short(text: &str) -> Option<ShortString> {
+    ShortString::try_new(text)
+        .ok()
+        .filter(|short| short.as_str().len() <= SHORT_TEXT_BYTES)
+}
+
+fn truncated(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// About how long a table is on the wire.
+fn table_bytes(table: &FieldTable) -> usize {
+    table
+        .inner()
+        .iter()
+        .map(|(key, value)| key.as_str().len() + 2 + value_bytes(value))
+        .sum::<usize>()
+        + 4
+}
+
+fn value_bytes(value: &AMQPValue) -> usize {
+    match value {
+        AMQPValue::LongString(text) => text.len() + 4,
+        AMQPValue::ByteArray(bytes) => bytes.len() + 4,
+        AMQPValue::ShortString(text) => text.as_str().len() + 1,
+        AMQPValue::FieldTable(table) => table_bytes(table),
+        AMQPValue::FieldArray(array) => {
+            array
+                .as_slice()
+                .iter()
+                .map(|value| value_bytes(value) + 1)
+                .sum::<usize>()
+                + 4
+        }
+        _ => 8,
+    }
+}
+
+fn unix_time() -> std::time::Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0190d5b0-7c3a-7e2a-9d52-3f6f5a1b2c3d";
+
+    fn headers(value: AMQPValue) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        headers.insert(DISPATCH.into(), value);
+        BasicProperties::default().with_headers(headers)
+    }
+
+    fn reason(properties: &BasicProperties, body: &[u8]) -> String {
+        parse(properties, body).unwrap_err().reason
+    }
+
+    #[test]
+    fn a_task_message_reads_back_as_what_was_published() {
+        let message = TaskMessage {
+            task_id: Uuid::try_parse(ID).unwrap(),
+            dispatch: 7,
+            queue: "mail".to_owned(),
+            kind: "send".to_owned(),
+            priority: 3,
+            traceparent: Some("00-1-2-01".to_owned()),
+        };
+        let properties = message.properties().unwrap();
+        let incoming = parse(&properties, message.body().as_bytes()).unwrap();
+        assert_eq!(
+            (incoming.task_id, incoming.dispatch),
+            (message.task_id, Some(7))
+        );
+        assert_eq!(
+            (incoming.kind.as_deref(), incoming.priority),
+            (Some("send"), Some(3))
+        );
+        assert_eq!(incoming.traceparent.as_deref(), Some("00-1-2-01"));
+        assert_eq!(*properties.delivery_mode(), Some(2));
+        assert_eq!(
+            PublishKey::of_returned(&"mail".into(), &properties),
+            Some(PublishKey::of(&message))
+        );
+    }
+
+    #[test]
+    fn a_bare_id_is_enough() {
+        let bare = BasicProperties::default();
+        for body in [ID.to_owned(), ID.to_uppercase(), format!("{ID}\n")] {
+            let incoming = parse(&bare, body.as_bytes()).unwrap();
+            assert_eq!(
+                incoming,
+                Incoming {
+                    task_id: Uuid::try_parse(ID).unwrap(),
+                    dispatch: None,
+                    kind: None,
+                    priority: None,
+                    traceparent: None
+                }
+            );
+        }
+        // Other versions and nil are ids too: of tasks that the database does not know.
+        for id in [
+            "00000000-0000-0000-0000-000000000000",
+            "c232ab00-9414-11ec-b3c8-9f6bdeced846",
+        ] {
+            assert_eq!(
+                parse(&bare, id.as_bytes()).unwrap().task_id,
+                Uuid::try_parse(id).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_uuid_is_malformed() {
+        let bare = BasicProperties::default();
+        assert_eq!(reason(&bare, b""), "its body is empty");
+        assert_eq!(reason(&bare, b"  \n"), "its body is empty");
+        for body in [
+            &b"hello"[..],
+            b"{\"id\":1}",
+            b"\xff\xfe\x00",
+            b"0190d5b07c3a7e2a9d523f6f5a1b2c3d",
+            b"zzzzzzzz-7c3a-7e2a-9d52-3f6f5a1b2c3d",
+        ] {
+            assert_eq!(reason(&bare, body), "its body is not a UUID");
+        }
+        assert_eq!(
+            reason(
+                &BasicProperties::default().with_content_encoding("gzip".into()),
+                ID.as_bytes()
+            ),
+            "its content encoding is gzip, which no task's message has"
+        );
+    }
+
+    #[test]
+    fn every_integer_type_is_a_dispatch_and_nothing_else_is() {
+        for value in [
+            AMQPValue::ShortShortInt(5),
+            AMQPValue::ShortShortUInt(5),
+            AMQPValue::ShortInt(5),
+            AMQPValue::ShortUInt(5),
+            AMQPValue::LongInt(5),
+            AMQPValue::LongUInt(5),
+            AMQPValue::LongLongInt(5),
+        ] {
+            assert_eq!(
+                parse(&headers(value), ID.as_bytes()).unwrap().dispatch,
+                Some(5)
+            );
+        }
+        assert_eq!(
+            parse(&headers(AMQPValue::Void), ID.as_bytes())
+                .unwrap()
+                .dispatch,
+            None
+        );
+        for value in [
+            AMQPValue::LongLongInt(-1),
+            AMQPValue::LongLongInt(i64::MIN),
+            AMQPValue::ShortInt(-5),
+        ] {
+            assert_eq!(
+                reason(&headers(value), ID.as_bytes()),
+                "its header x-dispatch is negative"
+            );
+        }
+        for value in [
+            AMQPValue::LongString("5".into()),
+            AMQPValue::Double(5.0),
+            AMQPValue::Boolean(true),
+            AMQPValue::FieldTable(FieldTable::default()),
+        ] {
+            assert_eq!(
+                reason(&headers(value), ID.as_bytes()),
+                "its header x-dispatch is not an integer"
+            );
+        }
+    }
+
+    #[test]
+    fn a_preview_is_bounded_and_loses_nothing() {
+        let malformed = parse(&BasicProperties::default(), b"a\\b\x00\xff\xc3\xa9<b>").unwrap_err();
+        assert_eq!(malformed.preview, "a\\\\b\\x00\\xffé<b>");
+        assert_eq!(malformed.size_bytes, 10);
+        assert_eq!(malformed.sha256.len(), 64);
+        let large = parse(&BasicProperties::default(), &vec![0xfe; 16 << 20]).unwrap_err();
+        assert_eq!((large.preview.len(), large.size_bytes), (4096, 16 << 20));
+        assert!(
+            parse(&BasicProperties::default(), "é".repeat(5000).as_bytes())
+                .unwrap_err()
+                .preview
+                .len()
+                <= 4096
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_copy_keeps_what_identifies_it_and_says_why() {
+        let raw = RawMessage::new(
+            headers(AMQPValue::LongLongInt(3))
+                .with_message_id(ID.into())
+                .with_expiration("1000".into())
+                .with_user_id("bob".into()),
+            b"x".to_vec(),
+        );
+        let copy = raw.dead_lettered("mail", &"é".repeat(2000)).properties;
+        let headers = copy.headers().clone().unwrap();
+        assert_eq!(
+            headers.inner().get(DISPATCH),
+            Some(&AMQPValue::LongLongInt(3))
+        );
+        assert_eq!(
+            headers.inner().get(DEAD_QUEUE),
+            Some(&AMQPValue::LongString("mail".into()))
+        );
+        assert!(
+            matches!(headers.inner().get(DEAD_REASON), Some(AMQPValue::LongString(text)) if text.len() == 1024)
+        );
+        assert_eq!(copy.message_id().as_ref().map(|id| id.as_str()), Some(ID));
+        assert_eq!(
+            (copy.expiration(), copy.user_id(), *copy.delivery_mode()),
+            (&None, &None, Some(2))
+        );
+    }
+
+    #[test]
+    fn headers_too_long_to_travel_with_the_reason_stay_behind() {
+        let mut headers = FieldTable::default();
+        headers.insert(
+            "big".into(),
+            AMQPValue::LongString("x".repeat(120_000).into()),
+        );
+        let raw = RawMessage::new(BasicProperties::default().with_headers(headers), Vec::new());
+        let copy = raw.dead_lettered("mail", "unknown task").properties;
+        let headers = copy.headers().clone().unwrap();
+        assert!(!headers.contains_key("big"));
+        assert!(headers.contains_key(DEAD_REASON));
+    }
+}
