@@ -1,1 +1,4 @@
 //! The integration tests: one binary, so that the crate links once.
+
+mod rabbitmq;
+mod support;

@@ -1,0 +1,4 @@
+//! What the tests share.
+
+pub mod broker;
+pub mod wait;
