@@ -1,8 +1,9 @@
 //! The two databases behind one text: connections, transactions, and the `sql!` statement.
 //!
 //! A statement is written once, with `$N` binds; the few words that only one database reads are marked in place
-//! with `pg("…")` and `sqlite("…")`. A batch travels as one JSON bind: `rows(N; id uuid, at time, …)` stands for the
-//! row set in either database.
+//! with `pg("…")` and `sqlite("…")`. A batch travels as one JSON bind, a `types::Batch`: `rows(N; id uuid, at time, …)`
+//! stands for the row set in either database. In its rows a time is milliseconds and a document (`jsonb`) is its JSON
+//! text (`types::document`), so that JSON null and SQL NULL stay apart.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -79,6 +80,9 @@ macro_rules! sql {
                 ")) WITH ORDINALITY AS given(", $(stringify!($column), ", ",)+ "nr))",]
             $($rest)*)
     };
+    (@go [$($lite:tt)*] [$($pg:tt)*] $columns:ident!() $($rest:tt)*) => {
+        $crate::store::db::sql!(@go [$($lite)* $columns!(),] [$($pg)* $columns!(),] $($rest)*)
+    };
     (@go [$($lite:tt)*] [$($pg:tt)*] $text:literal $($rest:tt)*) => {
         $crate::store::db::sql!(@go [$($lite)* $text,] [$($pg)* $text,] $($rest)*)
     };
@@ -86,16 +90,8 @@ macro_rules! sql {
 }
 pub(crate) use sql;
 
-/// A column of a JSON row in SQLite: documents stay JSON text, everything else becomes a value.
+/// A column of a JSON row in SQLite.
 macro_rules! sqlite_column {
-    ($column:ident jsonb) => {
-        concat!(
-            "value -> '$.",
-            stringify!($column),
-            "' AS ",
-            stringify!($column)
-        )
-    };
     ($column:ident $type:ident) => {
         concat!(
             "value ->> '$.",
@@ -107,8 +103,11 @@ macro_rules! sqlite_column {
 }
 pub(crate) use sqlite_column;
 
-/// The same column in PostgreSQL: times travel as milliseconds.
+/// The same column in PostgreSQL: times travel as milliseconds, documents as their JSON text.
 macro_rules! postgres_column {
+    ($column:ident jsonb) => {
+        concat!(stringify!($column), "::jsonb AS ", stringify!($column))
+    };
     ($column:ident time) => {
         concat!("ts(", stringify!($column), ") AS ", stringify!($column))
     };
@@ -135,6 +134,9 @@ macro_rules! postgres_type {
     };
     (real) => {
         "double precision"
+    };
+    (jsonb) => {
+        "text"
     };
     ($type:ident) => {
         stringify!($type)
@@ -391,15 +393,9 @@ mod tests {
             "{}",
             ROWS.sqlite
         );
-        assert!(
-            ROWS.sqlite.contains("value -> '$.body' AS body"),
-            "{}",
-            ROWS.sqlite
-        );
         assert!(ROWS.postgres.contains("ts(at) AS at"), "{}", ROWS.postgres);
         assert!(
-            ROWS.postgres
-                .contains("AS (id uuid, at bigint, body jsonb)"),
+            ROWS.postgres.contains("AS (id uuid, at bigint, body text)"),
             "{}",
             ROWS.postgres
         );

@@ -3,9 +3,14 @@
 //! `Store` is a struct over one of two databases; its statements are written once (`db::sql!`). A change of a task,
 //! its history row, its outbox row and its audit row are always one transaction.
 
+pub(crate) mod audit;
 pub(crate) mod db;
 mod error;
 mod migrate;
+mod outbox;
+mod queues;
+pub mod tasks;
+pub(crate) mod throughput;
 pub(crate) mod types;
 
 use std::sync::{
@@ -14,8 +19,10 @@ use std::sync::{
 };
 
 pub use db::Lane;
-use db::{Db, Engine, Reader, Sql, Tx, fetch_scalar, sql};
+use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
+pub use outbox::{Failure, OutboxRow};
+pub use queues::QueueRow;
 use types::At;
 
 use crate::domain::time::Time;
@@ -25,6 +32,8 @@ use crate::domain::time::Time;
 pub struct Store {
     db: Db,
     clock: Clock,
+    /// Tells this process's kept counters from others'.
+    source: Arc<str>,
 }
 
 /// Whose time counts. Lease times are the database's clock, so that workers on several machines agree.
@@ -42,9 +51,11 @@ impl Store {
     /// Safe in several processes at once: one migrates, the others wait. Errors: `Configuration` for a wrong URL or a
     /// database of a newer version; `Unavailable` when it can't be reached.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let source = uuid::Uuid::new_v4().simple().to_string().into();
         let store = Self {
             db: Db::open(url, true).await?,
             clock: Clock::Database,
+            source,
         };
         migrate::migrate(&store.db).await?;
         Ok(store)
@@ -87,6 +98,10 @@ impl Store {
             }
             (Clock::Database, Db::Postgres { .. }) => None,
         }
+    }
+
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     pub(crate) async fn read(&self) -> Result<Reader, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde_json::Value;
 use sqlx::{
     Database, Decode, Encode, Postgres, Sqlite, Type, encode::IsNull, error::BoxDynError,
     postgres::PgTypeInfo, sqlite::SqliteTypeInfo,
@@ -146,15 +146,100 @@ where
     }
 }
 
-/// For JSON rows: an instant as milliseconds.
-pub(crate) fn as_ms<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S::Error> {
-    time.ms().serialize(serializer)
+/// The rows of a batch, as one bind for `rows(…)`.
+///
+/// PostgreSQL can hold no NUL character, so none is let through: it is taken out of every text.
+pub(crate) struct Batch(String);
+
+impl Batch {
+    pub(crate) fn of(rows: &[Value]) -> Self {
+        let text = Value::Array(rows.to_vec()).to_string();
+        if text.contains("\\u0000") {
+            let mut rows = Value::Array(rows.to_vec());
+            without_nul(&mut rows);
+            return Self(rows.to_string());
+        }
+        Self(text)
+    }
 }
 
-/// For JSON rows: an instant or null as milliseconds.
-pub(crate) fn as_ms_opt<S: Serializer>(
-    time: &Option<Time>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(Time::ms).serialize(serializer)
+/// A document as it stands in a batch's row: its JSON text.
+pub(crate) fn document(value: &Value) -> Value {
+    let text = value.to_string();
+    if text.contains("\\u0000") {
+        let mut value = value.clone();
+        without_nul(&mut value);
+        return Value::String(value.to_string());
+    }
+    Value::String(text)
+}
+
+/// Takes NUL characters out of every text and key in `value`.
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) => text.retain(|char| char != '\0'),
+        Value::Array(items) => items.iter_mut().for_each(without_nul),
+        Value::Object(fields) => {
+            *fields = std::mem::take(fields)
+                .into_iter()
+                .map(|(mut key, mut value)| {
+                    key.retain(|char| char != '\0');
+                    without_nul(&mut value);
+                    (key, value)
+                })
+                .collect();
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl Type<Sqlite> for Batch {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl<'q> Encode<'q, Sqlite> for Batch {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Sqlite as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        <String as Encode<Sqlite>>::encode_by_ref(&self.0, buffer)
+    }
+}
+
+impl Type<Postgres> for Batch {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("jsonb")
+    }
+}
+
+impl<'q> Encode<'q, Postgres> for Batch {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Postgres as Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        // The wire format of jsonb: a version byte, then the text.
+        buffer.push(1);
+        buffer.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_nul_character_reaches_no_database() {
+        let rows = [
+            json!({ "error": "a\0b", "detail": document(&json!({ "k\0": ["\0x"], "kept": "\\u0000" })) }),
+        ];
+        assert_eq!(
+            Batch::of(&rows).0,
+            r#"[{"detail":"{\"k\":[\"x\"],\"kept\":\"\\\\u0000\"}","error":"ab"}]"#
+        );
+    }
 }

@@ -1,4 +1,5 @@
 //! What the tests share.
 
 pub mod broker;
+pub mod store;
 pub mod wait;

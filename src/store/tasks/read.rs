@@ -1,0 +1,91 @@
+//! One task, its timeline and its attempts.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::rows::{AttemptRow, HistoryRow, ViewRow, view_columns};
+use crate::{
+    domain::task::{Attempt, HistoryEntry, TaskView},
+    store::{
+        Store, StoreError,
+        db::{Sql, fetch_all, fetch_optional, sql},
+        types::{At, Batch, Id},
+    },
+};
+
+const ONE: Sql = sql!("SELECT " view_columns!() " FROM tasks WHERE id = $1");
+
+const MANY: Sql = sql!("SELECT " view_columns!() " FROM tasks WHERE id IN (SELECT id FROM " rows(1; id uuid) " r) ORDER BY id");
+
+const HISTORY: Sql = sql!(
+    "SELECT id, at, event, from_state, to_state, dispatch, attempt, actor, detail FROM history
+      WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3"
+);
+
+const ATTEMPTS: Sql = sql!("SELECT task_id, number, worker, claim_id, dispatch, started_at, ended_at, outcome, error, log, late
+      FROM attempts WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3");
+
+/// Found by the lease index; ids keep a pass moving past tasks that can't be helped.
+const LAPSED: Sql = sql!(
+    "SELECT id FROM tasks WHERE state = 'running' AND lease_expires_at <= $1 AND id > $2 ORDER BY id LIMIT $3"
+);
+
+impl Store {
+    /// Up to `limit` running tasks whose lease is over, by id, after the id `after`.
+    pub async fn lapsed(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, StoreError> {
+        let now = self.now().await?;
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(
+            &mut conn,
+            (Id,),
+            LAPSED,
+            At(now),
+            Id(after.unwrap_or(Uuid::nil())),
+            limit
+        )?;
+        Ok(rows.into_iter().map(|(id,)| id.0).collect())
+    }
+
+    /// The task with its documents; `None` when there is none of this id.
+    pub async fn task(&self, id: Uuid) -> Result<Option<TaskView>, StoreError> {
+        let mut conn = self.read().await?;
+        Ok(fetch_optional!(&mut conn, ViewRow, ONE, Id(id))?.map(TaskView::from))
+    }
+
+    /// The tasks of `ids` that exist, in the order of `ids`.
+    pub async fn tasks_by_id(&self, ids: &[Uuid]) -> Result<Vec<TaskView>, StoreError> {
+        let rows: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+        let mut conn = self.read().await?;
+        let found = fetch_all!(&mut conn, ViewRow, MANY, Batch::of(&rows))?;
+        let mut by_id: std::collections::HashMap<Uuid, TaskView> = found
+            .into_iter()
+            .map(TaskView::from)
+            .map(|view| (view.task.id, view))
+            .collect();
+        Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+    }
+
+    /// Up to `limit` lines of the timeline after the entry `after` (0 for the first), oldest first.
+    pub async fn history(
+        &self,
+        id: Uuid,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, HistoryRow, HISTORY, Id(id), after, limit)?;
+        Ok(rows.into_iter().map(HistoryEntry::from).collect())
+    }
+
+    /// Up to `limit` attempts after number `after` (0 for the first), oldest first.
+    pub async fn attempts(
+        &self,
+        id: Uuid,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, AttemptRow, ATTEMPTS, Id(id), after, limit)?;
+        Ok(rows.into_iter().map(Attempt::from).collect())
+    }
+}

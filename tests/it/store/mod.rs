@@ -1,0 +1,3 @@
+//! The store's conformance: every case on both databases.
+
+mod tasks;
