@@ -10,23 +10,16 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// The icons of the sprite, by their names in bootstrap-icons: <use href="…/icons.svg#NAME">.
-const ICONS = `
-  activity arrow-counterclockwise arrow-repeat box-arrow-right broadcast bug chat-left-text check-circle
-  chevron-right circle circle-half clock clock-history copy database dash-circle download envelope
-  exclamation-triangle eye file-text filter flag gear hdd-stack hourglass-split inbox info-circle journal-text key
-  lightning link-45deg list list-task moon paperclip pause people person play plug plus question-circle search send
-  shield-lock slash-circle speedometer2 stop sun translate trash x x-circle
-`;
-
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, 'node_modules');
 const vendor = join(root, 'static', 'vendor');
+// The icons that templates may use, one a line, by their names in bootstrap-icons.
+const icons = join(root, 'templates', 'components', 'icons.txt');
 
 install(process.argv.includes('--dev') ? 'dev' : 'run');
 mkdirSync(vendor, { recursive: true });
 write('idiomorph.min.js', read('idiomorph/dist/idiomorph.min.js'));
-write('icons.svg', sprite(ICONS.trim().split(/\s+/)));
+write('icons.svg', sprite(existsSync(icons) ? readFileSync(icons, 'utf8').trim().split(/\s+/) : []));
 
 /** Makes node_modules match the lock file. What was installed for 'dev' serves 'run' too. */
 function install(wanted) {
