@@ -9,7 +9,7 @@ source scripts/lib.sh
 
 shopt -s nullglob
 shell=(scripts/*.sh .ci/run)
-web=(package.json scripts/*.mjs static/*.{js,css} tests/browser/*.mjs examples/**/*.{js,mjs})
+web=(package.json scripts/*.mjs static/{*,css/*}.{js,css} tests/browser/*.mjs examples/{*,*/*}.{js,mjs})
 
 scripts/setup.sh run
 mkdir -p .run
