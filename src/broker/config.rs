@@ -28,13 +28,9 @@ pub(crate) struct ManagementTarget {
 /// Why a URL can't be used. The text never contains the URL's user or password.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BrokerConfigError {
-    #[error(
-        "the AMQP URL {0}; it looks like amqp://user:password@host:5672/%2f (amqps:// for TLS)"
-    )]
+    #[error("the AMQP URL {0}; it looks like amqp://user:password@host:5672/%2f (amqps:// for TLS)")]
     Amqp(String),
-    #[error(
-        "the management URL {0}; it looks like http://host:15672 or https://user:password@host:15671"
-    )]
+    #[error("the management URL {0}; it looks like http://host:15672 or https://user:password@host:15671")]
     Management(String),
 }
 
@@ -103,10 +99,7 @@ impl BrokerConfig {
 
     /// A text of the broker's fit to be shown: the user's name is taken out of it.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        text.replace(
-            &format!("'{}'", self.amqp.authority.userinfo.username),
-            "'…'",
-        )
+        text.replace(&format!("'{}'", self.amqp.authority.userinfo.username), "'…'")
     }
 }
 
@@ -128,8 +121,8 @@ impl fmt::Display for BrokerConfig {
 
 fn parse_amqp(text: &str) -> Result<AMQPUri, BrokerConfigError> {
     let wrong = |what: &str| BrokerConfigError::Amqp(what.to_owned());
-    let url = Url::parse(text)
-        .map_err(|error| BrokerConfigError::Amqp(format!("can't be read ({error})")))?;
+    let url =
+        Url::parse(text).map_err(|error| BrokerConfigError::Amqp(format!("can't be read ({error})")))?;
     if !matches!(url.scheme(), "amqp" | "amqps") {
         return Err(wrong("must start with amqp:// or amqps://"));
     }
@@ -177,8 +170,7 @@ fn parse_management(text: &str, amqp: &AMQPUri) -> Result<ManagementTarget, Brok
     if base.query().is_some() || base.fragment().is_some() {
         return Err(wrong("must not have a query or a fragment"));
     }
-    let decoded =
-        |part: &str| decode(part).ok_or_else(|| wrong("has a user or password that is not UTF-8"));
+    let decoded = |part: &str| decode(part).ok_or_else(|| wrong("has a user or password that is not UTF-8"));
     let (user, password) = match (base.username(), base.password()) {
         ("", None) => (
             amqp.authority.userinfo.username.clone(),
@@ -189,11 +181,7 @@ fn parse_management(text: &str, amqp: &AMQPUri) -> Result<ManagementTarget, Brok
     let no_credentials = "an http URL can always lose its credentials";
     base.set_username("").expect(no_credentials);
     base.set_password(None).expect(no_credentials);
-    Ok(ManagementTarget {
-        base,
-        user,
-        password,
-    })
+    Ok(ManagementTarget { base, user, password })
 }
 
 fn derive_management(amqp: &AMQPUri) -> Result<ManagementTarget, BrokerConfigError> {
@@ -263,10 +251,7 @@ mod tests {
     fn a_management_url_brings_its_own_credentials_or_borrows_those_of_amqp() {
         let own = parsed("amqp://a:b@h", Some("https://m%2Bn:x%2Fy+z@api/prefix"));
         assert_eq!(
-            (
-                own.management().user.as_str(),
-                own.management().password.as_str()
-            ),
+            (own.management().user.as_str(), own.management().password.as_str()),
             ("m+n", "x/y+z")
         );
         assert_eq!(own.management_redacted(), "https://api/prefix");
@@ -341,11 +326,7 @@ mod tests {
             ("amqp://h?heartbeat=60", 10),
             ("amqp://h?heartbeat=0", 10),
         ] {
-            assert_eq!(
-                parsed(url, None).amqp().query.heartbeat,
-                Some(heartbeat),
-                "{url}"
-            );
+            assert_eq!(parsed(url, None).amqp().query.heartbeat, Some(heartbeat), "{url}");
         }
     }
 

@@ -10,6 +10,8 @@ use uuid::Uuid;
 /// The header that carries the dispatch.
 const DISPATCH: &str = "x-dispatch";
 const TRACEPARENT: &str = "traceparent";
+/// Stands instead of all properties when they could not be read, and says why.
+pub(crate) const UNREADABLE: &str = "x-unstuck-unreadable";
 /// Why a copy lies on a dead-letter queue, the queue it came from, and when (Unix time in ms).
 const DEAD_REASON: &str = "x-unstuck-reason";
 const DEAD_QUEUE: &str = "x-unstuck-queue";
@@ -105,6 +107,14 @@ pub(crate) fn parse(properties: &BasicProperties, body: &[u8]) -> Result<Incomin
 }
 
 fn read(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, String> {
+    let headers = properties.headers().as_ref();
+    if let Some(reason) = headers.and_then(|headers| headers.inner().get(UNREADABLE)) {
+        let reason = match reason {
+            AMQPValue::LongString(reason) => reason.to_string(),
+            _ => "nobody knows why".to_owned(),
+        };
+        return Err(format!("its properties can't be read: {reason}"));
+    }
     if let Some(encoding) = properties.content_encoding() {
         let known = ["", "utf-8", "utf8", "us-ascii", "identity", "binary"];
         if !known.contains(&encoding.as_str().to_ascii_lowercase().as_str()) {
@@ -124,15 +134,12 @@ fn read(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, String> {
     let Some(task_id) = task_id else {
         return Err("its body is not a UUID".to_owned());
     };
-    let headers = properties.headers().as_ref();
     let dispatch = match headers.and_then(|headers| headers.inner().get(DISPATCH)) {
         None | Some(AMQPValue::Void) => None,
         Some(value) => Some(read_dispatch(value)?),
     };
     let traceparent = match headers.and_then(|headers| headers.inner().get(TRACEPARENT)) {
-        Some(AMQPValue::LongString(text)) => {
-            std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned)
-        }
+        Some(AMQPValue::LongString(text)) => std::str::from_utf8(text.as_bytes()).ok().map(str::to_owned),
         _ => None,
     };
     let kind = properties
@@ -140,6 +147,12 @@ fn read(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, String> {
         .as_ref()
         .map(|kind| kind.as_str().to_owned())
         .filter(|kind| !kind.is_empty());
+    if kind
+        .as_deref()
+        .is_some_and(|kind| kind.contains(char::is_control))
+    {
+        return Err("its type has control characters".to_owned());
+    }
     Ok(Incoming {
         task_id,
         dispatch,
@@ -343,9 +356,7 @@ fn value_bytes(value: &AMQPValue) -> usize {
 }
 
 fn unix_time() -> std::time::Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -376,10 +387,7 @@ mod tests {
         };
         let properties = message.properties().unwrap();
         let incoming = parse(&properties, message.body().as_bytes()).unwrap();
-        assert_eq!(
-            (incoming.task_id, incoming.dispatch),
-            (message.task_id, Some(7))
-        );
+        assert_eq!((incoming.task_id, incoming.dispatch), (message.task_id, Some(7)));
         assert_eq!(
             (incoming.kind.as_deref(), incoming.priority),
             (Some("send"), Some(3))
@@ -434,6 +442,8 @@ mod tests {
         ] {
             assert_eq!(reason(&bare, body), "its body is not a UUID");
         }
+        let control = BasicProperties::default().with_type("a\0b".into());
+        assert_eq!(reason(&control, ID.as_bytes()), "its type has control characters");
         assert_eq!(
             reason(
                 &BasicProperties::default().with_content_encoding("gzip".into()),
@@ -454,15 +464,10 @@ mod tests {
             AMQPValue::LongUInt(5),
             AMQPValue::LongLongInt(5),
         ] {
-            assert_eq!(
-                parse(&headers(value), ID.as_bytes()).unwrap().dispatch,
-                Some(5)
-            );
+            assert_eq!(parse(&headers(value), ID.as_bytes()).unwrap().dispatch, Some(5));
         }
         assert_eq!(
-            parse(&headers(AMQPValue::Void), ID.as_bytes())
-                .unwrap()
-                .dispatch,
+            parse(&headers(AMQPValue::Void), ID.as_bytes()).unwrap().dispatch,
             None
         );
         for value in [
@@ -516,10 +521,7 @@ mod tests {
         );
         let copy = raw.dead_lettered("mail", &"é".repeat(2000)).properties;
         let headers = copy.headers().clone().unwrap();
-        assert_eq!(
-            headers.inner().get(DISPATCH),
-            Some(&AMQPValue::LongLongInt(3))
-        );
+        assert_eq!(headers.inner().get(DISPATCH), Some(&AMQPValue::LongLongInt(3)));
         assert_eq!(
             headers.inner().get(DEAD_QUEUE),
             Some(&AMQPValue::LongString("mail".into()))
@@ -537,10 +539,7 @@ mod tests {
     #[test]
     fn headers_too_long_to_travel_with_the_reason_stay_behind() {
         let mut headers = FieldTable::default();
-        headers.insert(
-            "big".into(),
-            AMQPValue::LongString("x".repeat(120_000).into()),
-        );
+        headers.insert("big".into(), AMQPValue::LongString("x".repeat(120_000).into()));
         let raw = RawMessage::new(BasicProperties::default().with_headers(headers), Vec::new());
         let copy = raw.dead_lettered("mail", "unknown task").properties;
         let headers = copy.headers().clone().unwrap();

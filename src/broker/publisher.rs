@@ -193,11 +193,7 @@ impl Publisher {
             .session()
             .await
             .map_err(|fault| unavailable(fault.to_string()))?;
-        if self
-            .declared(session.generation())
-            .queues
-            .contains(&spec.name)
-        {
+        if self.declared(session.generation()).queues.contains(&spec.name) {
             return Ok(());
         }
         topology::ensure(&session, spec).await?;
@@ -327,8 +323,7 @@ struct Envelope {
 
 impl Envelope {
     fn of(message: &TaskMessage) -> Result<Self, &'static str> {
-        let routing_key =
-            short(&message.queue).ok_or("the queue's name is longer than 255 bytes")?;
+        let routing_key = short(&message.queue).ok_or("the queue's name is longer than 255 bytes")?;
         Ok(Self {
             routing_key,
             body: message.body().into_bytes(),
@@ -364,9 +359,7 @@ impl Lane {
         if fault.is_some() {
             // Returns already here tell which of the answers above are real. An answer seen only now can't be
             // trusted: the return that belongs to it may be attached to a confirm we have just passed.
-            while let Some(Some((index, answer))) =
-                futures_util::FutureExt::now_or_never(pending.next())
-            {
+            while let Some(Some((index, answer))) = futures_util::FutureExt::now_or_never(pending.next()) {
                 window.note_late(index, self.explain(answer));
             }
         }
@@ -485,27 +478,17 @@ impl<'a> Window<'a> {
 
     fn note_late(&mut self, index: usize, answer: Result<Confirmation, PublishFault>) {
         self.note(index, answer);
-        if matches!(
-            self.answers[index],
-            Answer::Acked | Answer::AckedBesideReturn
-        ) {
+        if matches!(self.answers[index], Answer::Acked | Answer::AckedBesideReturn) {
             self.answers[index] = Answer::None;
         }
     }
 
     fn note_return(&mut self, message: lapin::message::BasicReturnMessage) {
-        let key =
-            PublishKey::of_returned(&message.delivery.routing_key, &message.delivery.properties);
+        let key = PublishKey::of_returned(&message.delivery.routing_key, &message.delivery.properties);
         let alone = self.envelopes.len() == 1;
-        let key = if alone {
-            self.envelopes[0].key.clone()
-        } else {
-            key
-        };
-        self.returned.insert(
-            key,
-            (message.reply_code, message.reply_text.as_str().to_owned()),
-        );
+        let key = if alone { self.envelopes[0].key.clone() } else { key };
+        self.returned
+            .insert(key, (message.reply_code, message.reply_text.as_str().to_owned()));
     }
 
     fn finish(self, fault: Option<PublishFault>) -> (Vec<PublishOutcome>, bool) {
@@ -516,27 +499,21 @@ impl<'a> Window<'a> {
         });
         let complete = fault.is_none() && failure.is_none();
         let cause = fault.or(failure).unwrap_or(PublishFault::TimedOut);
-        let outcomes = self
-            .envelopes
-            .iter()
-            .zip(self.answers)
-            .map(|(envelope, answer)| {
-                if let Some((code, text)) = self.returned.get(&envelope.key) {
-                    return PublishOutcome::Returned {
-                        code: *code,
-                        text: text.clone(),
-                    };
-                }
-                match answer {
-                    Answer::Acked => PublishOutcome::Confirmed,
-                    Answer::AckedBesideReturn if complete => PublishOutcome::Confirmed,
-                    Answer::Nacked => PublishOutcome::Nacked,
-                    Answer::AckedBesideReturn | Answer::None => PublishOutcome::Unknown {
-                        cause: cause.clone(),
-                    },
-                    Answer::Failed(fault) => PublishOutcome::Unknown { cause: fault },
-                }
-            });
+        let outcomes = self.envelopes.iter().zip(self.answers).map(|(envelope, answer)| {
+            if let Some((code, text)) = self.returned.get(&envelope.key) {
+                return PublishOutcome::Returned {
+                    code: *code,
+                    text: text.clone(),
+                };
+            }
+            match answer {
+                Answer::Acked => PublishOutcome::Confirmed,
+                Answer::AckedBesideReturn if complete => PublishOutcome::Confirmed,
+                Answer::Nacked => PublishOutcome::Nacked,
+                Answer::AckedBesideReturn | Answer::None => PublishOutcome::Unknown { cause: cause.clone() },
+                Answer::Failed(fault) => PublishOutcome::Unknown { cause: fault },
+            }
+        });
         (outcomes.collect(), complete)
     }
 }

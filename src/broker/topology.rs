@@ -134,11 +134,7 @@ pub(crate) async fn ensure(session: &Session, spec: &QueueSpec) -> Result<(), De
     ensure_one(session, &spec.name, spec.arguments()).await
 }
 
-async fn ensure_one(
-    session: &Session,
-    name: &str,
-    arguments: FieldTable,
-) -> Result<(), DeclareError> {
+async fn ensure_one(session: &Session, name: &str, arguments: FieldTable) -> Result<(), DeclareError> {
     let failed = |error| explain(name, error);
     let queue = ShortString::from(name);
     let channel = session.channel().await.map_err(failed)?;
@@ -174,15 +170,9 @@ fn explain(queue: &str, error: RequestError) -> DeclareError {
                 expected,
                 actual,
             },
-            None => DeclareError::Refused {
-                queue,
-                detail: text,
-            },
+            None => DeclareError::Refused { queue, detail: text },
         },
-        RequestError::Refused { text, .. } => DeclareError::Refused {
-            queue,
-            detail: text,
-        },
+        RequestError::Refused { text, .. } => DeclareError::Refused { queue, detail: text },
         RequestError::Broken { detail } => DeclareError::Unavailable { queue, detail },
     }
 }

@@ -206,11 +206,9 @@ async fn acknowledge_lane(mut handles: Vec<(usize, AckHandle)>) -> Vec<usize> {
     let (session, channel, frames) = {
         let open = ledger.lock();
         match &open.channel {
-            Some((session, channel)) if open.generation == generation => (
-                session.clone(),
-                channel.clone(),
-                plan(&tags, &open.unfinished),
-            ),
+            Some((session, channel)) if open.generation == generation => {
+                (session.clone(), channel.clone(), plan(&tags, &open.unfinished))
+            }
             _ => {
                 metrics::counter!("unstuck_acks_lost_total").increment(tags.len() as u64);
                 return Vec::new();

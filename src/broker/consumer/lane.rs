@@ -86,10 +86,7 @@ impl Lane {
             };
             tracing::warn!(queue = self.queue.name, reason, "not consuming");
             self.state.send_replace(Subscription::Waiting { reason });
-            if timeout(retry_wait(failures), stop.cancelled())
-                .await
-                .is_ok()
-            {
+            if timeout(retry_wait(failures), stop.cancelled()).await.is_ok() {
                 return;
             }
         }
@@ -122,11 +119,7 @@ impl Lane {
                 .request(channel.close(200, ShortString::from("done")))
                 .await
             {
-                tracing::debug!(
-                    ?error,
-                    queue = self.queue.name,
-                    "the channel could not be closed"
-                );
+                tracing::debug!(?error, queue = self.queue.name, "the channel could not be closed");
             }
         }
         end
@@ -144,11 +137,7 @@ impl Lane {
         Ok(channel)
     }
 
-    async fn subscribe(
-        &self,
-        session: &Session,
-        channel: &Channel,
-    ) -> Result<lapin::Consumer, String> {
+    async fn subscribe(&self, session: &Session, channel: &Channel) -> Result<lapin::Consumer, String> {
         let tag = short(&self.tag).ok_or("the worker's id is longer than 255 bytes")?;
         let consume = channel.basic_consume(
             self.queue.name.as_str().into(),
@@ -226,17 +215,12 @@ impl Lane {
     }
 
     fn read(&self, delivery: lapin::message::Delivery, generation: u64) -> Delivery {
-        self.ledger
-            .note_delivered(generation, delivery.delivery_tag);
+        self.ledger.note_delivered(generation, delivery.delivery_tag);
         let content = match message::parse(&delivery.properties, &delivery.data) {
             Ok(incoming) => Content::Task(incoming),
             Err(malformed) => Content::Malformed(malformed),
         };
-        let redelivered = if delivery.redelivered {
-            "true"
-        } else {
-            "false"
-        };
+        let redelivered = if delivery.redelivered { "true" } else { "false" };
         metrics::counter!("unstuck_deliveries_total", "redelivered" => redelivered).increment(1);
         Delivery {
             queue: self.queue.name.clone(),
@@ -264,9 +248,7 @@ fn explain(error: RequestError) -> String {
 fn explain_link(state: &LinkState) -> String {
     match state {
         LinkState::Down { detail, .. } => detail.clone(),
-        LinkState::Connecting | LinkState::Up { .. } | LinkState::Blocked { .. } => {
-            "connecting".to_owned()
-        }
+        LinkState::Connecting | LinkState::Up { .. } | LinkState::Blocked { .. } => "connecting".to_owned(),
     }
 }
 

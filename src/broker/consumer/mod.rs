@@ -95,13 +95,7 @@ impl Consumer {
         let running = TaskTracker::new();
         let lanes = spec.queues.into_iter().map(|queue| {
             let name = queue.name.clone();
-            let (lane, state) = Lane::new(
-                link.clone(),
-                queue,
-                &spec.tag,
-                spec.prefetch,
-                deliveries.clone(),
-            );
+            let (lane, state) = Lane::new(link.clone(), queue, &spec.tag, spec.prefetch, deliveries.clone());
             running.spawn(lane.run(paused.subscribe(), stop.clone()));
             (name, state)
         });

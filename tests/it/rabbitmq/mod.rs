@@ -1,6 +1,7 @@
 //! `broker` against a real RabbitMQ node.
 
 mod consume;
+mod malformed;
 mod publish;
 
 use unstuck::broker::{QueueType, TaskMessage};

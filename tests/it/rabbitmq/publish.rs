@@ -28,10 +28,7 @@ async fn a_confirmed_message_lies_on_its_queue_as_the_contract_says() {
             properties.message_id().as_ref().map(|id| id.to_string()),
             Some(message.task_id.to_string())
         );
-        assert_eq!(
-            properties.kind().as_ref().map(|kind| kind.as_str()),
-            Some("test")
-        );
+        assert_eq!(properties.kind().as_ref().map(|kind| kind.as_str()), Some("test"));
         assert_eq!(
             (*properties.delivery_mode(), *properties.priority()),
             (Some(2), Some(0))
@@ -60,16 +57,7 @@ async fn unroutable_messages_in_pipelined_windows_are_always_named_exactly() {
             .unwrap();
         for window in 0..20 {
             let messages: Vec<_> = (0..500)
-                .map(|n| {
-                    task_message(
-                        if n % 20 == window % 20 {
-                            &missing
-                        } else {
-                            &queue
-                        },
-                        1,
-                    )
-                })
+                .map(|n| task_message(if n % 20 == window % 20 { &missing } else { &queue }, 1))
                 .collect();
             let outcomes = publisher.publish(messages.clone()).await;
             for (message, outcome) in messages.iter().zip(outcomes) {

@@ -20,9 +20,8 @@ pub fn management_url() -> String {
 }
 
 fn from_environment(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: `make test` starts a RabbitMQ node and sets it")
-    })
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: `make test` starts a RabbitMQ node and sets it"))
 }
 
 /// The shared broker.

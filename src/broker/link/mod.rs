@@ -3,23 +3,23 @@
 //! lapin's own recovery is off: it leaves consumers that look alive and never get a message again, and publishes that
 //! hang. A connection that failed in any way is cut and a new one made, so that nothing half-alive stays behind.
 
-use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+mod screen;
+mod transport;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::tcp::OwnedTLSConfig;
 use lapin::types::ShortString;
-use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, ErrorKind, Event};
+use lapin::{Channel, Connection, ErrorKind, Event};
 use rand::RngExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config::BrokerConfig;
+use transport::Cutter;
 
 /// Longest wait for TCP, TLS and the AMQP handshake together.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -166,10 +166,7 @@ impl Link {
     }
 
     /// Waits for a connection, at most `patience`. Errors: the state the link is in by then.
-    pub(crate) async fn session_within(
-        &self,
-        patience: Duration,
-    ) -> Result<Arc<Session>, LinkState> {
+    pub(crate) async fn session_within(&self, patience: Duration) -> Result<Arc<Session>, LinkState> {
         let mut sessions = self.session.clone();
         // Bound first: the answer must not borrow the channel beyond this statement.
         let waited = timeout(patience, sessions.wait_for(Option::is_some))
@@ -259,25 +256,6 @@ impl Session {
     }
 }
 
-/// Cuts the connection under lapin, whose thread would otherwise wait for ever for a broker that never answers, and
-/// would send what it had buffered on a blocked connection after all.
-#[derive(Clone, Default)]
-struct Cutter(Arc<Mutex<Option<std::net::TcpStream>>>);
-
-impl Cutter {
-    fn hold(&self, socket: std::net::TcpStream) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
-    }
-
-    fn cut(&self) {
-        if let Some(socket) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            if let Err(error) = socket.shutdown(Shutdown::Both) {
-                tracing::debug!(%error, "the connection was already closed");
-            }
-        }
-    }
-}
-
 /// The task behind a link.
 struct Keeper {
     config: BrokerConfig,
@@ -332,7 +310,7 @@ impl Keeper {
 
     async fn open(&self, generation: u64) -> Result<Session, Loss> {
         let cutter = Cutter::default();
-        let opening = timeout(CONNECT, connect(&self.config, cutter.clone()));
+        let opening = timeout(CONNECT, transport::connect(&self.config, cutter.clone(), CONNECT));
         let opened = tokio::select! {
             opened = opening => opened,
             () = self.stop.cancelled() => {
@@ -434,37 +412,6 @@ impl Keeper {
     }
 }
 
-async fn connect(config: &BrokerConfig, cutter: Cutter) -> lapin::Result<Connection> {
-    let properties =
-        ConnectionProperties::default().with_connection_name(config.connection_name().into());
-    Connection::connector(
-        config.amqp().clone(),
-        lapin::runtime::default_runtime()?,
-        async move |uri: AMQPUri, runtime| {
-            let address = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
-            let stream = timeout(CONNECT, AsyncTcpStream::connect(&runtime, address))
-                .await
-                .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-            if let AsyncTcpStream::Plain(socket) = &stream {
-                socket.get_ref().set_nodelay(true)?;
-                cutter.hold(socket.get_ref().as_fd().try_clone_to_owned()?.into());
-            }
-            match uri.scheme {
-                AMQPScheme::AMQP => Ok(stream),
-                AMQPScheme::AMQPS => {
-                    let tls = OwnedTLSConfig::default();
-                    let secured =
-                        timeout(CONNECT, stream.into_tls(&uri.authority.host, tls.as_ref())).await;
-                    Ok(secured
-                        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??)
-                }
-            }
-        },
-        properties,
-    )
-    .await
-}
-
 /// `otherwise` is the cause of a plain connection error: it never came to be, or it ended.
 fn explain_loss(config: &BrokerConfig, error: &lapin::Error, otherwise: DownCause) -> Loss {
     let text = config.scrub(&error.to_string());
@@ -525,10 +472,9 @@ fn backoff(attempts: u32, cause: DownCause) -> Duration {
     let jittered = full.mul_f64(rand::rng().random_range(0.5..=1.0));
     match cause {
         DownCause::AccessRefused | DownCause::VhostNotFound => jittered.max(BACKOFF_REFUSED),
-        DownCause::Unreachable
-        | DownCause::ProtocolError
-        | DownCause::Timeout
-        | DownCause::Closed => jittered,
+        DownCause::Unreachable | DownCause::ProtocolError | DownCause::Timeout | DownCause::Closed => {
+            jittered
+        }
     }
 }
 
