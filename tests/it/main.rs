@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that the crate links once.
 
+mod catalogue;
 mod rabbitmq;
 mod store;
 mod support;

@@ -1,0 +1,63 @@
+# The frame of every page, units, and words that several areas use.
+
+skip-to-content = Skip to the content
+language = Language
+theme = Colours
+theme-system = System
+theme-light = Light
+theme-dark = Dark
+
+nav-label = Main
+nav-overview = Overview
+nav-stalls = Stalls
+nav-tasks = Tasks
+nav-queues = Queues
+nav-tickets = Tickets
+nav-audit = Audit
+nav-count-stalls = open
+nav-count-tickets = waiting for an answer
+
+links-label = Links
+link-database = Database
+link-publisher = Publishing
+link-consumer = Consuming
+link-management = Broker figures
+link-health-up = up
+link-health-connecting = connecting
+link-health-blocked = blocked
+link-health-down = down
+link-health-unknown = unknown
+
+live-on = Live
+live-off = Not live
+
+account-menu = Account and settings
+sign-out = Sign out
+role-viewer = Viewer
+role-operator = Operator
+role-admin = Administrator
+
+unknown = unknown
+none = none
+copy = Copy
+copied = Copied
+pager-label = Pages
+pager-first = First page
+pager-next = Older
+reason-required = Reason (required)
+reason-optional = Reason
+
+unit-ms = { $n } ms
+unit-s = { $n } s
+unit-min = { $n } min
+unit-h = { $n } h
+unit-d = { $n } d
+
+time-ago-second = { $n }s ago
+time-ago-minute = { $n }m ago
+time-ago-hour = { $n }h ago
+time-ago-day = { $n }d ago
+time-in-second = in { $n }s
+time-in-minute = in { $n }m
+time-in-hour = in { $n }h
+time-in-day = in { $n }d

@@ -1,0 +1,233 @@
+//! The message catalogues: English and Chinese have the same texts with the same variables, every text that the code
+//! asks for exists, and none is left over.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use unstuck::domain::{
+    access::Role,
+    task::{AttemptOutcome, State},
+};
+use unstuck::web::{
+    error::Problem,
+    layout::{LinkHealth, LinkName},
+};
+
+/// A text's variables, by its key.
+type Catalogue = BTreeMap<String, BTreeSet<String>>;
+
+/// The families of texts that are asked for by a word of the domain: `of("state", …)`. Every word needs its text.
+fn families() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn words<T: AsRef<str>>(all: &'static [T]) -> Vec<&'static str> {
+        all.iter().map(AsRef::as_ref).collect()
+    }
+    let mut outcomes = words(AttemptOutcome::ALL);
+    outcomes.push("running");
+    vec![
+        ("state", words(State::ALL)),
+        ("outcome", outcomes),
+        ("role", words(Role::ALL)),
+        ("link", words(LinkName::ALL)),
+        ("link-health", words(LinkHealth::ALL)),
+        ("error-title", words(Problem::ALL)),
+        ("error-text", words(Problem::ALL)),
+        ("error-next", words(Problem::ALL)),
+        ("health", vec!["ok", "warning", "stalled", "unknown"]),
+        ("confidence", vec!["proven", "likely"]),
+        (
+            "verdict",
+            vec![
+                "unpublished",
+                "message_lost",
+                "worker_lost",
+                "worker_silent",
+                "overdue",
+                "no_consumers",
+                "consumers_stuck",
+                "backlog",
+                "ledger_short",
+                "ledger_over",
+                "queue_missing",
+                "broker_alarm",
+                "unknown",
+            ],
+        ),
+        (
+            "ticket-status",
+            vec!["new", "open", "waiting", "resolved", "closed"],
+        ),
+        (
+            "nav",
+            vec!["overview", "stalls", "tasks", "queues", "tickets", "audit"],
+        ),
+        ("nav-count", vec!["stalls", "tickets"]),
+        ("reason", vec!["required", "optional"]),
+        ("time-ago", vec!["second", "minute", "hour", "day"]),
+        ("time-in", vec!["second", "minute", "hour", "day"]),
+    ]
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            texts.extend(files(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            texts.push(fs::read_to_string(&path).expect("a text"));
+        }
+    }
+    texts
+}
+
+fn root(folder: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+/// Reads `key = text` lines and their indented continuations.
+fn catalogue(language: &str) -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    for text in files(&root("locales").join(language), ".ftl") {
+        let mut key = String::new();
+        for line in text.lines() {
+            if line.starts_with('#') || line.is_empty() {
+                continue;
+            }
+            let mut value = line;
+            if !line.starts_with([' ', '}']) {
+                let (name, rest) = line
+                    .split_once('=')
+                    .unwrap_or_else(|| panic!("no text in: {line}"));
+                key = name.trim().to_owned();
+                value = rest;
+                assert!(
+                    catalogue.insert(key.clone(), BTreeSet::new()).is_none(),
+                    "{key} is in {language} twice"
+                );
+            }
+            let variables = value
+                .split('$')
+                .skip(1)
+                .map(|after| after.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+            let known = catalogue.get_mut(&key).expect("a key before its continuation");
+            known.extend(variables.flatten().map(str::to_owned));
+        }
+    }
+    catalogue
+}
+
+/// Everything written in double quotes in templates and code that could be a key.
+fn literals() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for text in files(&root("templates"), ".html")
+        .into_iter()
+        .chain(files(&root("src"), ".rs"))
+    {
+        for part in text.split('"') {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if part.starts_with(|c: char| c.is_ascii_lowercase()) && part.chars().all(plain) {
+                found.insert(part.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// What follows `opening` up to the next quote, wherever it is in templates and code.
+fn asked_for(opening: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for text in files(&root("templates"), ".html")
+        .into_iter()
+        .chain(files(&root("src/web"), ".rs"))
+    {
+        // Examples in comments and test modules ask for keys of their own making.
+        let code: String = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for after in code.split(opening).skip(1) {
+            if let Some((key, _)) = after.split_once('"') {
+                found.insert(key.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn both_catalogues_have_the_same_texts_with_the_same_variables() {
+    let (en, zh) = (catalogue("en"), catalogue("zh-CN"));
+    for (key, variables) in &en {
+        match zh.get(key) {
+            None => panic!("{key} is missing in zh-CN"),
+            Some(theirs) => assert_eq!(variables, theirs, "the variables of {key} differ"),
+        }
+    }
+    for key in zh.keys() {
+        assert!(en.contains_key(key), "{key} is missing in en");
+    }
+}
+
+#[test]
+fn every_text_that_is_asked_for_exists() {
+    let en = catalogue("en");
+    let openings = [
+        ".t(\"",
+        ".n(\"",
+        "explain(\"",
+        "Flash::done(\"",
+        "Flash::refused(\"",
+    ];
+    for key in openings.into_iter().flat_map(asked_for) {
+        assert!(en.contains_key(&key), "{key} is asked for and in no catalogue");
+    }
+    for (family, words) in families() {
+        for word in words {
+            let key = format!("{family}-{word}");
+            assert!(
+                en.contains_key(&key),
+                "{key} is a word's text and in no catalogue"
+            );
+        }
+    }
+    let known: BTreeSet<String> = families()
+        .into_iter()
+        .map(|(family, _)| family.to_owned())
+        .collect();
+    for family in asked_for("of(\"") {
+        assert!(known.contains(&family), "the family {family} is not in this test");
+    }
+}
+
+#[test]
+fn no_text_is_left_over() {
+    let literals = literals();
+    let words: BTreeSet<String> = families()
+        .into_iter()
+        .flat_map(|(family, words)| words.into_iter().map(move |word| format!("{family}-{word}")))
+        .collect();
+    for key in catalogue("en").keys() {
+        assert!(
+            literals.contains(key) || words.contains(key),
+            "nobody asks for {key}"
+        );
+    }
+}
+
+#[test]
+fn every_icon_that_a_template_shows_is_in_the_list() {
+    let list = fs::read_to_string(root("templates/components/icons.txt")).expect("the list");
+    let listed: BTreeSet<&str> = list.split_whitespace().collect();
+    for opening in ["icon(c, \"", "notice(c, \"mute\", \"", "empty(c, \""] {
+        for name in asked_for(opening) {
+            assert!(listed.contains(name.as_str()), "{name} is not in icons.txt");
+        }
+    }
+}
