@@ -17,14 +17,14 @@ mkdir -p "$dir"
 exec 8>"$dir/lock"
 flock --nonblock 8 || die "The tests run in this checkout already."
 
-step='' passed=0 failed=0
+mark=$$.$RANDOM$RANDOM passed=0 failed=0
 
 # Ends what is still running, then the services, and prints the count: whether the tests ended, could not start or were
 # interrupted. Whatever ended early counts as one failure.
 finish() {
   local status=$?
   trap '' INT TERM HUP
-  [ -z "$step" ] || end_session "$step"
+  end_step
   RMQ_BASE=$dir/rabbitmq scripts/node.sh destroy || true
   PG_BASE=$dir/postgres scripts/postgres.sh destroy || true
   [ $((passed + failed)) != 0 ] && [ $status = 0 ] || failed=$((failed + (failed == 0)))
@@ -34,28 +34,28 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
 
-# end_session PID: kills every process of the session that PID leads, stray children of tests among them.
-end_session() {
-  local stat pid rest
-  for stat in /proc/[0-9]*/stat; do
-    { rest=$(<"$stat"); } 2>/dev/null || continue
-    pid=${rest%% *}
-    read -ra rest <<<"${rest##*) }" # state, parent, group, session, …
-    [ "${rest[3]}" != "$1" ] || kill -KILL "$pid" 2>/dev/null || true
-  done
+# Kills every process that the running step started, whatever session it moved to: they carry the step's mark in their
+# environment. Says which ones a test left behind.
+end_step() {
+  local file pid
+  while read -r file; do
+    pid=${file//[!0-9]/}
+    [ -n "$(started "$pid")" ] || continue
+    say "left running: $({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | cut -c1-150)"
+    kill -KILL "$pid" 2>/dev/null || true
+  done < <(grep -salz "^TEST_STEP=$mark$" /proc/[0-9]*/environ || true)
 }
 
-# run NAME CMD…: runs a step in a session of its own, shows its output and keeps it in NAME.log. Its status is the step's.
+# run NAME CMD…: runs a step, shows its output and keeps it in NAME.log. Its status is the command's.
 run() {
-  local log=$dir/$1.log status=0 shown
+  local log=$dir/$1.log status=0 step shown
   shift
-  setsid timeout --foreground --kill-after=30 35m "$@" </dev/null >"$log" 2>&1 8>&- &
+  TEST_STEP=$mark setsid timeout --foreground --kill-after=30 35m "$@" </dev/null >"$log" 2>&1 8>&- &
   step=$!
   tail -n +1 -f --pid=$step "$log" 8>&- &
   shown=$!
   wait $step || status=$?
-  end_session $step
-  step=
+  end_step
   wait $shown || true
   return $status
 }
