@@ -1,5 +1,8 @@
 //! Does: one use case per file, on top of the store, the broker and a clock.
 
 pub mod batch;
+pub mod exec;
+pub mod guard;
 pub mod lifecycle;
 pub mod recovery;
+pub mod worker;

@@ -4,3 +4,4 @@ mod catalogue;
 mod rabbitmq;
 mod store;
 mod support;
+mod worker;
