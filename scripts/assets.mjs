@@ -19,7 +19,7 @@ const icons = join(root, "templates", "components", "icons.txt");
 install(process.argv.includes("--dev") ? "dev" : "run");
 mkdirSync(vendor, { recursive: true });
 write("idiomorph.min.js", read("idiomorph/dist/idiomorph.min.js"));
-write("icons.svg", sprite(existsSync(icons) ? readFileSync(icons, "utf8").trim().split(/\s+/) : []));
+write("icons.svg", sprite(readFileSync(icons, "utf8").trim().split(/\s+/)));
 
 /** Makes node_modules match the lock file. What was installed for 'dev' serves 'run' too. */
 function install(wanted) {

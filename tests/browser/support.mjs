@@ -171,10 +171,15 @@ export async function assertFits(page) {
   const wide = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement;
     if (scrollWidth <= clientWidth) return [];
+    // Either the element itself reaches too far, or what is in it does, as a long word.
+    const reach = (element) => element.getBoundingClientRect().left + element.scrollWidth;
     const out = [...document.body.querySelectorAll("*")].filter(
-      (element) => element.getBoundingClientRect().right > clientWidth + 1,
+      (element) => reach(element) > clientWidth + 1,
     );
-    return out.slice(0, 5).map((element) => element.outerHTML.slice(0, 160));
+    return [
+      `it is ${scrollWidth} px wide`,
+      ...out.slice(-5).map((element) => element.outerHTML.slice(0, 160)),
+    ];
   });
   assert.deepEqual(wide, [], `${page.url()} fits into ${page.viewportSize().width} px`);
 }
@@ -214,7 +219,7 @@ async function openPage(browser, url, path, options = {}) {
   });
   const page = await context.newPage();
   page.troubles = [];
-  page.on("pageerror", (error) => page.troubles.push(`script error: ${error.stack ?? error}`));
+  page.on("pageerror", (error) => page.troubles.push(`script error: ${error.stack || error.message || error}`));
   page.on("console", (message) => {
     const expected = expect.some((status) => message.text().includes(`status of ${status} `));
     if (["error", "warning"].includes(message.type()) && !expected)
