@@ -8,14 +8,20 @@
 pub mod config;
 pub mod consumer;
 mod link;
+pub mod management;
 pub mod message;
+pub mod probe;
 pub mod publisher;
+pub mod reading;
 pub mod tls;
 pub mod topology;
 
 pub use config::{BrokerConfig, BrokerConfigError};
 pub use consumer::{AckHandle, AckOutcome, Consumer, ConsumerSpec, Content, Delivery};
 pub use link::{DownCause, LinkState};
+pub use management::{Management, ManagementError};
 pub use message::{Incoming, Malformed, RawMessage, TaskMessage};
+pub use probe::{Probe, Probed};
 pub use publisher::{PublishFault, PublishOutcome, Publisher};
+pub use reading::{BrokerReader, BrokerReading, QueueReading, QueueState};
 pub use topology::{DeclareError, QueueSpec, QueueType};

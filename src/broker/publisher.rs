@@ -299,9 +299,8 @@ impl Publisher {
                 None => break,
             }
         }
-        let closed = |error| match error {
-            RequestError::Refused { text, .. } => PublishFault::Closed { detail: text },
-            RequestError::Broken { detail } => PublishFault::Closed { detail },
+        let closed = |error: RequestError| PublishFault::Closed {
+            detail: error.to_string(),
         };
         let channel = session.channel().await.map_err(closed)?;
         session
@@ -385,9 +384,8 @@ impl Lane {
     }
 
     fn explain(&self, answer: lapin::Result<Confirmation>) -> Result<Confirmation, PublishFault> {
-        answer.map_err(|error| match self.session.explain(&error) {
-            RequestError::Refused { text, .. } => PublishFault::Closed { detail: text },
-            RequestError::Broken { detail } => PublishFault::Closed { detail },
+        answer.map_err(|error| PublishFault::Closed {
+            detail: self.session.explain(&error).to_string(),
         })
     }
 

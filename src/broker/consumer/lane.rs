@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ack::{AckHandle, Ledger};
 use super::{Content, Delivery, Subscription};
-use crate::broker::link::{Link, LinkState, RequestError, Session};
+use crate::broker::link::{Link, Session};
 use crate::broker::message::{self, RawMessage, short};
 use crate::broker::topology::{self, QueueSpec};
 
@@ -103,7 +103,7 @@ impl Lane {
         let session = tokio::select! {
             session = self.link.session_within(Duration::from_secs(5)) => match session {
                 Ok(session) => session,
-                Err(state) => return End::Lost(explain_link(&state)),
+                Err(state) => return End::Lost(state.to_string()),
             },
             () = stop.cancelled() => return End::Stopped,
         };
@@ -114,13 +114,13 @@ impl Lane {
         let end = self.pump(&session, &channel, paused, stop).await;
         self.ledger.close();
         // Unacknowledged deliveries return to the queue with the channel.
-        if channel.status().connected() && session.is_connected() {
-            if let Err(error) = session
+        if channel.status().connected()
+            && session.is_connected()
+            && let Err(error) = session
                 .request(channel.close(200, ShortString::from("done")))
                 .await
-            {
-                tracing::debug!(?error, queue = self.queue.name, "the channel could not be closed");
-            }
+        {
+            tracing::debug!(?error, queue = self.queue.name, "the channel could not be closed");
         }
         end
     }
@@ -129,11 +129,11 @@ impl Lane {
         topology::ensure(session, &self.queue)
             .await
             .map_err(|error| error.to_string())?;
-        let channel = session.channel().await.map_err(explain)?;
+        let channel = session.channel().await.map_err(|error| error.to_string())?;
         session
             .request(channel.basic_qos(self.prefetch.get(), BasicQosOptions::default()))
             .await
-            .map_err(explain)?;
+            .map_err(|error| error.to_string())?;
         Ok(channel)
     }
 
@@ -145,7 +145,7 @@ impl Lane {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        session.request(consume).await.map_err(explain)
+        session.request(consume).await.map_err(|error| error.to_string())
     }
 
     /// Hands deliveries on until the subscription ends. Pausing cancels it and keeps the channel, and with it what is out.
@@ -178,7 +178,7 @@ impl Lane {
                                 () = session.ended() => return End::Lost("the connection ended".to_owned()),
                             }
                         }
-                        Some(Err(error)) => return End::Lost(explain(session.explain(&error))),
+                        Some(Err(error)) => return End::Lost(session.explain(&error).to_string()),
                         None if cancelling => break,
                         None => return End::Lost("the broker cancelled the subscription: the queue was deleted or moved".to_owned()),
                     },
@@ -189,7 +189,7 @@ impl Lane {
                         cancelling = true;
                         let cancel = channel.basic_cancel(self.tag.as_str().into(), BasicCancelOptions::default());
                         if let Err(error) = session.request(cancel).await {
-                            return End::Lost(explain(error));
+                            return End::Lost(error.to_string());
                         }
                     }
                     () = self.ledger.only_abandoned.notified() => return End::Lost("every delivery out was given up".to_owned()),
@@ -236,20 +236,6 @@ impl Lane {
 /// Waits until `paused` has the value. False when nobody is left to change it: the consumer was dropped.
 async fn turned(paused: &mut watch::Receiver<bool>, value: bool) -> bool {
     paused.has_changed().is_ok() && paused.wait_for(|paused| *paused == value).await.is_ok()
-}
-
-fn explain(error: RequestError) -> String {
-    match error {
-        RequestError::Refused { text, .. } => text,
-        RequestError::Broken { detail } => detail,
-    }
-}
-
-fn explain_link(state: &LinkState) -> String {
-    match state {
-        LinkState::Down { detail, .. } => detail.clone(),
-        LinkState::Connecting | LinkState::Up { .. } | LinkState::Blocked { .. } => "connecting".to_owned(),
-    }
 }
 
 fn retry_wait(failures: u32) -> Duration {

@@ -6,6 +6,7 @@
 mod screen;
 mod transport;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::types::ShortString;
 use lapin::{Channel, Connection, ErrorKind, Event};
 use rand::RngExt;
+use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -67,6 +69,19 @@ impl LinkState {
     }
 }
 
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => f.write_str("connecting"),
+            Self::Up { .. } => f.write_str("connected"),
+            Self::Blocked { reason, .. } => {
+                write!(f, "connected, but the broker takes no publishes: {reason}")
+            }
+            Self::Down { detail, .. } => f.write_str(detail),
+        }
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DownCause {
@@ -98,11 +113,13 @@ impl DownCause {
 }
 
 /// Why a request on a connection had no result.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Error)]
 pub(crate) enum RequestError {
     /// The broker answered with an error that ended the channel only.
+    #[error("{text}")]
     Refused { code: u16, text: String },
     /// Anything else: no answer in time, or the connection is gone or unusable.
+    #[error("{detail}")]
     Broken { detail: String },
 }
 
@@ -111,6 +128,7 @@ pub(crate) enum RequestError {
 pub(crate) enum LinkRole {
     Publish,
     Consume,
+    Probe,
 }
 
 impl LinkRole {
@@ -118,6 +136,7 @@ impl LinkRole {
         match self {
             Self::Publish => "publish",
             Self::Consume => "consume",
+            Self::Probe => "probe",
         }
     }
 }

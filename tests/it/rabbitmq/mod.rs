@@ -3,6 +3,7 @@
 mod consume;
 mod malformed;
 mod publish;
+mod read;
 
 use unstuck::broker::{QueueType, TaskMessage};
 use uuid::Uuid;

@@ -1,6 +1,8 @@
 //! What the tests share.
 
 pub mod broker;
+pub mod node;
 pub mod raw_amqp;
+pub mod stub_http;
 pub mod store;
 pub mod wait;

@@ -1,0 +1,168 @@
+//! Asks the broker itself how many messages wait and who consumes: live, and without statistics.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use lapin::Channel;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use tokio::sync::{Mutex, watch};
+
+use super::config::BrokerConfig;
+use super::link::{Link, LinkRole, LinkState, RequestError, Session};
+use super::message::short;
+
+/// Questions on their way at once.
+const AT_ONCE: usize = 64;
+/// How long a reading waits for a connection that is being made.
+const LINK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the broker says about one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// Both right to 0.2 s. `consumers` counts one of a quorum queue that cancelled until its last acknowledgement.
+    Present { messages_ready: u64, consumers: u64 },
+    /// There is no such queue.
+    Missing,
+    /// The broker did not say: no connection, no permission, the queue's node is down.
+    Unavailable { detail: String },
+}
+
+/// A connection of its own for passive declarations. Clones share it.
+#[derive(Clone)]
+pub struct Probe {
+    link: Link,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    lane: Option<(Arc<Session>, Channel)>,
+    /// Missing the last time: asking for one costs a channel, so these come last.
+    missing: HashSet<String>,
+}
+
+impl Probe {
+    /// Connects in the background and keeps at it; needs a running tokio runtime.
+    pub fn spawn(config: BrokerConfig) -> Self {
+        Self {
+            link: Link::spawn(config, LinkRole::Probe),
+            state: Arc::default(),
+        }
+    }
+
+    /// How the probing connection is doing.
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.link.state()
+    }
+
+    /// Asks for each of these queues; every one is in the answer. 1000 queues take a fraction of a second, a missing
+    /// one about 2 ms. Calls wait for each other.
+    pub async fn passive(&self, queues: &[String]) -> HashMap<String, Probed> {
+        let mut state = self.state.lock().await;
+        let mut answers = HashMap::with_capacity(queues.len());
+        let (last, first): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| state.missing.contains(*queue));
+        let mut waiting: VecDeque<&String> = first.into_iter().chain(last).collect();
+        while !waiting.is_empty() {
+            let channel = match self.channel(&mut state).await {
+                Ok(channel) => channel,
+                Err(detail) => {
+                    answers.extend(waiting.drain(..).map(|queue| {
+                        (
+                            queue.clone(),
+                            Probed::Unavailable {
+                                detail: detail.clone(),
+                            },
+                        )
+                    }));
+                    break;
+                }
+            };
+            ask(&channel, &mut waiting, &mut answers).await;
+            if !channel.1.status().connected() {
+                state.lane = None;
+            }
+        }
+        state
+            .missing
+            .retain(|queue| answers.get(queue) == Some(&Probed::Missing));
+        state.missing.extend(
+            answers
+                .iter()
+                .filter(|(_, probed)| **probed == Probed::Missing)
+                .map(|(queue, _)| queue.clone()),
+        );
+        answers
+    }
+
+    async fn channel(&self, state: &mut State) -> Result<(Arc<Session>, Channel), String> {
+        if let Some((session, channel)) = &state.lane
+            && session.is_connected()
+            && channel.status().connected()
+        {
+            return Ok((session.clone(), channel.clone()));
+        }
+        let session = self
+            .link
+            .session_within(LINK_PATIENCE)
+            .await
+            .map_err(|state| state.to_string())?;
+        let channel = session.channel().await.map_err(|error| error.to_string())?;
+        state.lane = Some((session.clone(), channel.clone()));
+        Ok((session, channel))
+    }
+}
+
+/// Asks for the waiting queues, up to `AT_ONCE` ahead of the answers, until all are answered or the channel is closed.
+///
+/// A refusal closes the channel: the first question without an answer is the refused one (answers come in order), those
+/// behind it go back to waiting.
+async fn ask(
+    lane: &(Arc<Session>, Channel),
+    waiting: &mut VecDeque<&String>,
+    answers: &mut HashMap<String, Probed>,
+) {
+    let (session, channel) = lane;
+    let mut asked = FuturesOrdered::new();
+    let mut ahead: VecDeque<&String> = VecDeque::new();
+    loop {
+        while ahead.len() < AT_ONCE
+            && let Some(queue) = waiting.pop_front()
+        {
+            let Some(name) = short(queue) else {
+                answers.insert(queue.clone(), Probed::Missing);
+                continue;
+            };
+            let passive = QueueDeclareOptions {
+                passive: true,
+                ..QueueDeclareOptions::default()
+            };
+            asked.push_back(session.request(channel.queue_declare(name, passive, FieldTable::default())));
+            ahead.push_back(queue);
+        }
+        let (Some(answer), Some(queue)) = (asked.next().await, ahead.pop_front()) else {
+            return;
+        };
+        let probed = match answer {
+            Ok(seen) => Probed::Present {
+                messages_ready: seen.message_count().into(),
+                consumers: seen.consumer_count().into(),
+            },
+            // A queue whose node is down is NOT_FOUND as well.
+            Err(RequestError::Refused { code: 404, text }) if text.contains("no queue") => Probed::Missing,
+            Err(error) => Probed::Unavailable {
+                detail: error.to_string(),
+            },
+        };
+        let closed = !matches!(probed, Probed::Present { .. });
+        answers.insert(queue.clone(), probed);
+        if closed {
+            while let Some(queue) = ahead.pop_back() {
+                waiting.push_front(queue);
+            }
+            return;
+        }
+    }
+}
