@@ -219,7 +219,9 @@ async function openPage(browser, url, path, options = {}) {
   });
   const page = await context.newPage();
   page.troubles = [];
-  page.on("pageerror", (error) => page.troubles.push(`script error: ${error.stack || error.message || error}`));
+  page.on("pageerror", (error) =>
+    page.troubles.push(`script error: ${error.stack || error.message || error}`),
+  );
   page.on("console", (message) => {
     const expected = expect.some((status) => message.text().includes(`status of ${status} `));
     if (["error", "warning"].includes(message.type()) && !expected)
