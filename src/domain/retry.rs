@@ -21,9 +21,7 @@ pub fn publish_backoff(tries: i64, jitter: f64) -> Duration {
 
 fn doubled(first: Duration, tries: i64, longest: Duration) -> Duration {
     let doublings = u32::try_from(tries.saturating_sub(1).clamp(0, 30)).unwrap_or(30);
-    first
-        .saturating_mul(2u32.saturating_pow(doublings))
-        .min(longest)
+    first.saturating_mul(2u32.saturating_pow(doublings)).min(longest)
 }
 
 fn spread(wait: Duration, jitter: f64) -> Duration {

@@ -119,6 +119,62 @@ pub struct NewTask {
     pub traceparent: Option<String>,
 }
 
+impl NewTask {
+    /// The task as it is right after it was recorded at `at` by `principal`.
+    pub fn recorded(self, principal: &str, at: Time) -> TaskView {
+        let (state, dispatch) = if self.start {
+            (State::Queued, 1)
+        } else {
+            (State::New, 0)
+        };
+        TaskView {
+            task: Task {
+                id: self.id,
+                kind: self.kind,
+                queue: self.queue,
+                state,
+                priority: self.priority,
+                max_attempts: self.max_attempts,
+                version: 0,
+                dispatch,
+                attempt: 0,
+                tries: 0,
+                worker: None,
+                claim_id: None,
+                message_gone: false,
+                progress: None,
+                progress_message: None,
+                error: None,
+                created_at: at,
+                available_at: available_at(self.available_at, self.start, at),
+                published_at: None,
+                started_at: None,
+                beat_at: None,
+                lease_expires_at: None,
+                resent_at: None,
+                cancel_requested_at: None,
+                finished_at: None,
+            },
+            title: self.title,
+            owner: self.owner,
+            payload: self.payload,
+            timeout_s: self.timeout_s,
+            result: None,
+            created_by: principal.to_owned(),
+            updated_at: at,
+        }
+    }
+}
+
+/// From when a task may run: what was asked for, but for a started task never before it was recorded.
+pub fn available_at(asked: Option<Time>, start: bool, recorded_at: Time) -> Time {
+    match asked {
+        None => recorded_at,
+        Some(asked) if start => asked.max(recorded_at),
+        Some(asked) => asked,
+    }
+}
+
 /// One run by one worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {

@@ -119,8 +119,7 @@ async fn answer<Request, Answer, Commit, Done>(
             };
             for (request, reply) in requests.into_iter().zip(replies) {
                 let alone = commit(Arc::new(vec![request])).await;
-                let first =
-                    alone.and_then(|answers| answers.into_iter().next().ok_or_else(unanswered));
+                let first = alone.and_then(|answers| answers.into_iter().next().ok_or_else(unanswered));
                 tell(reply, first.map_err(SharedError::from));
             }
         }

@@ -4,5 +4,8 @@ pub mod batch;
 pub mod exec;
 pub mod guard;
 pub mod lifecycle;
+pub mod queues;
 pub mod recovery;
 pub mod worker;
+pub mod relay;
+pub mod submit;

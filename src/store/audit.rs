@@ -15,11 +15,7 @@ const INSERT: Sql = sql!("INSERT INTO audit (at, actor, action, target, target_i
            request_id text, address text) " r ORDER BY " sqlite("CAST(nr AS INTEGER)") pg("nr"));
 
 /// Writes `entries`, in order, as of `now`. Without them there is no action: an error must end the transaction.
-pub(crate) async fn insert_audit(
-    tx: &mut Tx,
-    now: Time,
-    entries: &[AuditEntry],
-) -> Result<(), StoreError> {
+pub(crate) async fn insert_audit(tx: &mut Tx, now: Time, entries: &[AuditEntry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -27,10 +27,7 @@ pub(crate) struct Sql {
 impl Sql {
     pub(crate) const fn new(sqlite: &'static str, postgres: &'static str) -> Self {
         let (here, there) = (arity(sqlite), arity(postgres));
-        assert!(
-            here == there,
-            "both dialects of a statement take the same binds"
-        );
+        assert!(here == there, "both dialects of a statement take the same binds");
         Self {
             sqlite,
             postgres,
@@ -93,12 +90,7 @@ pub(crate) use sql;
 /// A column of a JSON row in SQLite.
 macro_rules! sqlite_column {
     ($column:ident $type:ident) => {
-        concat!(
-            "value ->> '$.",
-            stringify!($column),
-            "' AS ",
-            stringify!($column)
-        )
+        concat!("value ->> '$.", stringify!($column), "' AS ", stringify!($column))
     };
 }
 pub(crate) use sqlite_column;
@@ -273,9 +265,7 @@ impl Db {
 
     async fn open_sqlite(url: &str, create: bool) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| {
-                StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into())
-            })?
+            .map_err(|_| StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into()))?
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -295,9 +285,7 @@ impl Db {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        let readers = pool(4)
-            .connect_with(options.create_if_missing(false))
-            .await?;
+        let readers = pool(4).connect_with(options.create_if_missing(false)).await?;
         Ok(Self::Sqlite {
             writer,
             readers,
@@ -308,9 +296,7 @@ impl Db {
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| {
-                StoreError::Configuration(
-                    "not a PostgreSQL URL such as postgres://user@host/name".into(),
-                )
+                StoreError::Configuration("not a PostgreSQL URL such as postgres://user@host/name".into())
             })?
             .application_name("unstuck")
             .statement_cache_capacity(256);
@@ -341,23 +327,15 @@ impl Db {
     /// A writing transaction; in SQLite it holds the write lock from here on.
     pub(crate) async fn begin(&self, lane: Lane) -> Result<Tx, StoreError> {
         Ok(match (self, lane) {
-            (Self::Sqlite { writer, .. }, _) => {
-                Engine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
-            (Self::Postgres { shared, .. }, Lane::Shared) => {
-                Engine::Postgres(shared.begin().await?)
-            }
-            (Self::Postgres { reserved, .. }, Lane::Reserved) => {
-                Engine::Postgres(reserved.begin().await?)
-            }
+            (Self::Sqlite { writer, .. }, _) => Engine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            (Self::Postgres { shared, .. }, Lane::Shared) => Engine::Postgres(shared.begin().await?),
+            (Self::Postgres { reserved, .. }, Lane::Reserved) => Engine::Postgres(reserved.begin().await?),
         })
     }
 
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite {
-                writer, readers, ..
-            } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -375,8 +353,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_written_once_and_differs_only_where_marked() {
-        const DUE: Sql =
-            sql!("SELECT id FROM outbox WHERE at <= $1 LIMIT $2" pg(" FOR UPDATE SKIP LOCKED"));
+        const DUE: Sql = sql!("SELECT id FROM outbox WHERE at <= $1 LIMIT $2" pg(" FOR UPDATE SKIP LOCKED"));
         assert_eq!(DUE.sqlite, "SELECT id FROM outbox WHERE at <= $1 LIMIT $2");
         assert_eq!(
             DUE.postgres,
@@ -388,11 +365,7 @@ mod tests {
     #[test]
     fn a_batch_is_one_bind_in_both_databases() {
         const ROWS: Sql = sql!("SELECT id, at FROM " rows(1; id uuid, at time, body jsonb) " r");
-        assert!(
-            ROWS.sqlite.contains("value ->> '$.at' AS at"),
-            "{}",
-            ROWS.sqlite
-        );
+        assert!(ROWS.sqlite.contains("value ->> '$.at' AS at"), "{}", ROWS.sqlite);
         assert!(ROWS.postgres.contains("ts(at) AS at"), "{}", ROWS.postgres);
         assert!(
             ROWS.postgres.contains("AS (id uuid, at bigint, body text)"),

@@ -82,10 +82,7 @@ impl From<sqlx::Error> for StoreError {
 /// SQLite's primary result code, or PostgreSQL's SQLSTATE class, as far as it means "not now".
 fn error_class(error: &dyn sqlx::error::DatabaseError) -> Option<Unavailable> {
     let code = error.code()?;
-    if error
-        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-        .is_some()
-    {
+    if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
         // Extended codes carry the primary code in their low byte (sqlite.org/rescode.html).
         return match code.parse::<i64>().ok()? & 0xff {
             5 | 6 => Some(Unavailable::Busy),

@@ -21,7 +21,7 @@ use std::sync::{
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
-pub use outbox::{Failure, OutboxRow};
+pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use queues::QueueRow;
 use types::At;
 
@@ -91,9 +91,7 @@ impl Store {
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Some(Time::from_ms(match since {
                     Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-                    Err(before) => {
-                        -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX)
-                    }
+                    Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
                 }))
             }
             (Clock::Database, Db::Postgres { .. }) => None,

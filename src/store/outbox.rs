@@ -65,8 +65,7 @@ const TAKE: Sql = sql!("UPDATE outbox SET next_try_at = $2, tries = tries + 1 WH
         SELECT id FROM outbox WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT $3" pg(" FOR UPDATE SKIP LOCKED") ")
       RETURNING id, task_id, dispatch, queue, kind, priority, traceparent, tries");
 
-const CONFIRM: Sql =
-    sql!("DELETE FROM outbox WHERE id IN (SELECT id FROM " rows(1; id bigint) " r)");
+const CONFIRM: Sql = sql!("DELETE FROM outbox WHERE id IN (SELECT id FROM " rows(1; id bigint) " r)");
 
 const MARK_PUBLISHED: Sql = sql!("UPDATE tasks SET published_at = $2, version = version + 1 FROM "
       rows(1; task_id uuid, dispatch bigint) " r
@@ -85,11 +84,7 @@ impl Store {
     ///
     /// Two relays never hold the same row. A relay that dies loses its rows when the lease ends; they are then taken
     /// again, so a message may be published twice: claims are fenced by dispatch. Empty when nothing is due.
-    pub async fn take_due(
-        &self,
-        limit: i64,
-        lease: Duration,
-    ) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn take_due(&self, limit: i64, lease: Duration) -> Result<Vec<OutboxRow>, StoreError> {
         let mut tx = self.begin(Lane::Shared).await?;
         let now = self.now_in(&mut tx).await?;
         let mut rows = fetch_all!(&mut tx, Row, TAKE, At(now), At(now + lease), limit)?;
@@ -113,27 +108,18 @@ impl Store {
     /// Writes what became of a window: confirmed rows go and their tasks get `published_at`; failed rows wait.
     ///
     /// A row that a requeue or cancel deleted meanwhile is no error, and its task's newer dispatch is not touched.
-    pub async fn settle(
-        &self,
-        confirmed: &[OutboxRow],
-        failed: &[Failure],
-    ) -> Result<Time, StoreError> {
+    pub async fn settle(&self, confirmed: &[OutboxRow], failed: &[Failure]) -> Result<Time, StoreError> {
         let mut tx = self.begin(Lane::Shared).await?;
         if !confirmed.is_empty() {
             // The same order of locks as every other batch: tasks by id, then the outbox.
-            let tasks: Vec<Value> = confirmed
-                .iter()
-                .map(|row| json!({ "id": row.task_id }))
-                .collect();
+            let tasks: Vec<Value> = confirmed.iter().map(|row| json!({ "id": row.task_id })).collect();
             fetch_all!(&mut tx, (Id,), LOCK_TASKS, Batch::of(&tasks))?;
         }
         let now = self.now_in(&mut tx).await?;
         if !confirmed.is_empty() {
             let rows: Vec<Value> = confirmed
                 .iter()
-                .map(
-                    |row| json!({ "id": row.id, "task_id": row.task_id, "dispatch": row.dispatch }),
-                )
+                .map(|row| json!({ "id": row.id, "task_id": row.task_id, "dispatch": row.dispatch }))
                 .collect();
             execute!(&mut tx, MARK_PUBLISHED, Batch::of(&rows), At(now))?;
             execute!(&mut tx, CONFIRM, Batch::of(&rows))?;

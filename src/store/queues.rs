@@ -21,9 +21,8 @@ const ADD: Sql = sql!(
 
 const ONE: Sql = sql!("SELECT name, queue_type, backlog_target_s FROM queues WHERE name = $1");
 
-const PAGE: Sql = sql!(
-    "SELECT name, queue_type, backlog_target_s FROM queues WHERE name > $1 ORDER BY name LIMIT $2"
-);
+const PAGE: Sql =
+    sql!("SELECT name, queue_type, backlog_target_s FROM queues WHERE name > $1 ORDER BY name LIMIT $2");
 
 impl Store {
     /// Makes `name` known with `queue_type`. A queue that is known already keeps its settings.

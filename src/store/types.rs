@@ -50,10 +50,7 @@ impl<'q> Encode<'q, Postgres> for At {
         &self,
         buffer: &mut <Postgres as Database>::ArgumentBuffer,
     ) -> Result<IsNull, BoxDynError> {
-        <i64 as Encode<Postgres>>::encode_by_ref(
-            &((self.0.ms() - POSTGRES_EPOCH_MS) * 1000),
-            buffer,
-        )
+        <i64 as Encode<Postgres>>::encode_by_ref(&((self.0.ms() - POSTGRES_EPOCH_MS) * 1000), buffer)
     }
 }
 
@@ -234,9 +231,8 @@ mod tests {
 
     #[test]
     fn a_nul_character_reaches_no_database() {
-        let rows = [
-            json!({ "error": "a\0b", "detail": document(&json!({ "k\0": ["\0x"], "kept": "\\u0000" })) }),
-        ];
+        let rows =
+            [json!({ "error": "a\0b", "detail": document(&json!({ "k\0": ["\0x"], "kept": "\\u0000" })) })];
         assert_eq!(
             Batch::of(&rows).0,
             r#"[{"detail":"{\"k\":[\"x\"],\"kept\":\"\\\\u0000\"}","error":"ab"}]"#

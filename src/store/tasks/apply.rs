@@ -114,12 +114,7 @@ impl Store {
     /// Two acts on one task see each other's effect. An act that was refused changes nothing but what its refusal says
     /// (an audit row; a take-over without attempts left ends the task). Errors: nothing of the batch was written, or,
     /// when the commit itself failed, nobody knows; every act may be applied again.
-    pub async fn apply(
-        &self,
-        acts: &[Act],
-        lane: Lane,
-        lease: Duration,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    pub async fn apply(&self, acts: &[Act], lane: Lane, lease: Duration) -> Result<Vec<Outcome>, StoreError> {
         let mut round = 1;
         loop {
             match self.try_apply(acts, lane, lease).await {
@@ -129,17 +124,9 @@ impl Store {
         }
     }
 
-    async fn try_apply(
-        &self,
-        acts: &[Act],
-        lane: Lane,
-        lease: Duration,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    async fn try_apply(&self, acts: &[Act], lane: Lane, lease: Duration) -> Result<Vec<Outcome>, StoreError> {
         let mut tx = self.begin(lane).await?;
-        let ids: Vec<Value> = acts
-            .iter()
-            .map(|act| json!({ "id": act.task_id }))
-            .collect();
+        let ids: Vec<Value> = acts.iter().map(|act| json!({ "id": act.task_id })).collect();
         let rows = fetch_all!(&mut tx, TaskRow, LOAD, Batch::of(&ids))?;
         // After the rows are locked: a time read before waiting for a lock would be older than what it is held against.
         let now = self.now_in(&mut tx).await?;
@@ -165,13 +152,7 @@ impl Store {
                         jitter: rand::random(),
                     };
                     let decision = decide(task, &act.event, end, &rules);
-                    plan.add(
-                        act,
-                        task,
-                        &decision.task,
-                        decision.effects,
-                        &decision.answer,
-                    );
+                    plan.add(act, task, &decision.task, decision.effects, &decision.answer);
                     *task = decision.task;
                     decision
                         .answer
@@ -194,9 +175,9 @@ impl Store {
 /// The attempt that an event reports about.
 fn attempt_of(event: &Event) -> Option<i64> {
     match event {
-        Event::Succeed { attempt, .. }
-        | Event::Fail { attempt, .. }
-        | Event::Release { attempt } => Some(*attempt),
+        Event::Succeed { attempt, .. } | Event::Fail { attempt, .. } | Event::Release { attempt } => {
+            Some(*attempt)
+        }
         _ => None,
     }
 }
@@ -251,8 +232,7 @@ async fn attach_documents(tx: &mut Tx, outcomes: &mut [Outcome]) -> Result<(), S
         .map(|acted| json!({ "id": acted.task.id }))
         .collect();
     let rows = fetch_all!(tx, DocumentsRow, LOAD_DOCUMENTS, Batch::of(&ids))?;
-    let documents: HashMap<Uuid, DocumentsRow> =
-        rows.into_iter().map(|row| (row.id.0, row)).collect();
+    let documents: HashMap<Uuid, DocumentsRow> = rows.into_iter().map(|row| (row.id.0, row)).collect();
     for acted in &mut claims {
         acted.claimed = documents.get(&acted.task.id).map(|row| Claimed {
             payload: row.payload.0.clone(),
@@ -369,9 +349,7 @@ impl Plan {
                 self.publish_order.retain(|other| *other != id);
                 self.unpublish.push(json!({ "task_id": id }));
             }
-            Effect::SetResult(result) => {
-                drop(self.results.insert(id, result.unwrap_or(Value::Null)))
-            }
+            Effect::SetResult(result) => drop(self.results.insert(id, result.unwrap_or(Value::Null))),
             Effect::SetPayload(payload) => drop(self.payloads.insert(id, payload)),
             Effect::Record {
                 event,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        task::{NewTask, State},
+        task::{NewTask, State, available_at},
         time::Time,
     },
     store::{
@@ -42,6 +42,8 @@ pub struct Created {
     pub ids: Vec<Uuid>,
     /// The key had been used before: these are the tasks it made then.
     pub repeated: bool,
+    /// When this call recorded them; for a repetition, when it was asked.
+    pub at: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +113,7 @@ impl Store {
                 Some((_, kept)) if kept.ids != ids => Ok(Created {
                     ids: kept.ids.clone(),
                     repeated: true,
+                    at: now,
                 }),
                 _ => {
                     fresh.extend(
@@ -122,6 +125,7 @@ impl Store {
                     Ok(Created {
                         ids,
                         repeated: false,
+                        at: now,
                     })
                 }
             });
@@ -176,21 +180,14 @@ async fn take_keys(
         .collect())
 }
 
-async fn insert(
-    store: &Store,
-    tx: &mut Tx,
-    tasks: &[(&NewTask, &str)],
-    now: Time,
-) -> Result<(), StoreError> {
+async fn insert(store: &Store, tx: &mut Tx, tasks: &[(&NewTask, &str)], now: Time) -> Result<(), StoreError> {
     if tasks.is_empty() {
         return Ok(());
     }
     let (mut rows, mut records, mut publish) = (Vec::new(), Vec::new(), Vec::new());
     let mut counts: HashMap<String, Counts> = HashMap::new();
     for (task, principal) in tasks {
-        let available_at = task
-            .available_at
-            .map_or(now, |at| if task.start { at.max(now) } else { at });
+        let available_at = available_at(task.available_at, task.start, now);
         let (state, dispatch) = if task.start {
             (State::Queued, 1)
         } else {
@@ -200,15 +197,19 @@ async fn insert(
             "owner": task.owner, "priority": task.priority, "payload": document(&task.payload),
             "timeout_s": task.timeout_s, "max_attempts": task.max_attempts, "dispatch": dispatch,
             "created_by": principal, "available_at": available_at.ms() }));
-        records.push(json!({ "task_id": task.id, "event": "created", "from_state": null, "to_state": State::New,
-            "dispatch": 0, "actor": principal }));
+        records.push(
+            json!({ "task_id": task.id, "event": "created", "from_state": null, "to_state": State::New,
+            "dispatch": 0, "actor": principal }),
+        );
         if task.start {
             records.push(
                 json!({ "task_id": task.id, "event": "started", "from_state": State::New,
                 "to_state": State::Queued, "dispatch": 1, "actor": principal }),
             );
-            publish.push(json!({ "task_id": task.id, "queue": task.queue, "kind": task.kind, "priority": task.priority,
-                "traceparent": task.traceparent, "due_at": available_at.ms() }));
+            publish.push(
+                json!({ "task_id": task.id, "queue": task.queue, "kind": task.kind, "priority": task.priority,
+                "traceparent": task.traceparent, "due_at": available_at.ms() }),
+            );
         }
         counts.entry(task.queue.clone()).or_default().created += 1;
     }

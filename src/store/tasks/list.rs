@@ -109,10 +109,7 @@ impl Statement {
             let value = self.bind(Bind::Text(value.to_owned()));
             format!("payload #>> ({path}::text[]) = {value}")
         } else {
-            let quoted: Vec<String> = path
-                .iter()
-                .map(|segment| format!("\"{segment}\""))
-                .collect();
+            let quoted: Vec<String> = path.iter().map(|segment| format!("\"{segment}\"")).collect();
             let path = self.bind(Bind::Text(format!("$.{}", quoted.join("."))));
             let value = self.bind(Bind::Text(value.to_owned()));
             format!(

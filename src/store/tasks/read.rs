@@ -22,8 +22,10 @@ const HISTORY: Sql = sql!(
       WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3"
 );
 
-const ATTEMPTS: Sql = sql!("SELECT task_id, number, worker, claim_id, dispatch, started_at, ended_at, outcome, error, log, late
-      FROM attempts WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3");
+const ATTEMPTS: Sql = sql!(
+    "SELECT task_id, number, worker, claim_id, dispatch, started_at, ended_at, outcome, error, log, late
+      FROM attempts WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3"
+);
 
 /// Found by the lease index; ids keep a pass moving past tasks that can't be helped.
 const LAPSED: Sql = sql!(
@@ -66,24 +68,14 @@ impl Store {
     }
 
     /// Up to `limit` lines of the timeline after the entry `after` (0 for the first), oldest first.
-    pub async fn history(
-        &self,
-        id: Uuid,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<HistoryEntry>, StoreError> {
+    pub async fn history(&self, id: Uuid, after: i64, limit: i64) -> Result<Vec<HistoryEntry>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, HistoryRow, HISTORY, Id(id), after, limit)?;
         Ok(rows.into_iter().map(HistoryEntry::from).collect())
     }
 
     /// Up to `limit` attempts after number `after` (0 for the first), oldest first.
-    pub async fn attempts(
-        &self,
-        id: Uuid,
-        after: i64,
-        limit: i64,
-    ) -> Result<Vec<Attempt>, StoreError> {
+    pub async fn attempts(&self, id: Uuid, after: i64, limit: i64) -> Result<Vec<Attempt>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, AttemptRow, ATTEMPTS, Id(id), after, limit)?;
         Ok(rows.into_iter().map(Attempt::from).collect())

@@ -139,11 +139,7 @@ async fn a_task_goes_from_new_to_succeeded_with_a_line_for_each_step() {
         );
         let attempts = store.attempts(id, 0, 10).await.expect("read");
         assert_eq!(
-            (
-                attempts.len(),
-                attempts[0].outcome,
-                attempts[0].log.as_deref()
-            ),
+            (attempts.len(), attempts[0].outcome, attempts[0].log.as_deref()),
             (1, Some(AttemptOutcome::Succeeded), Some("ab"))
         );
         assert!(store.take_due(10, LEASE).await.expect("taken").is_empty());
@@ -169,9 +165,7 @@ async fn a_claim_is_answered_again_for_its_own_id_and_refused_to_others() {
     each_store(async |store, _| {
         let id = created(&store, true).await;
         let first = act(&store, id, claim("c1", 1)).await.expect("claimed");
-        let again = act(&store, id, claim("c1", 1))
-            .await
-            .expect("the same answer");
+        let again = act(&store, id, claim("c1", 1)).await.expect("the same answer");
         assert_eq!(first.answer, again.answer);
         let other = act(&store, id, claim("c2", 1))
             .await
@@ -225,10 +219,7 @@ async fn a_take_over_closes_the_old_attempt_and_its_late_report_is_kept_but_not_
             result: json!("too late"),
             log: None,
         };
-        assert_eq!(
-            code(act(&store, id, late).await),
-            RefusalCode::NotCurrentAttempt
-        );
+        assert_eq!(code(act(&store, id, late).await), RefusalCode::NotCurrentAttempt);
         assert_eq!(
             code(
                 act(
@@ -269,10 +260,7 @@ async fn a_take_over_closes_the_old_attempt_and_its_late_report_is_kept_but_not_
         assert_eq!(repeated.answer, Answer::Repeated);
         let attempts = store.attempts(id, 0, 10).await.expect("read");
         assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Lost));
-        assert_eq!(
-            attempts[0].late.as_ref().expect("kept")["result"],
-            "too late"
-        );
+        assert_eq!(attempts[0].late.as_ref().expect("kept")["result"], "too late");
         assert_eq!(
             store.task(id).await.expect("read").expect("there").result,
             Some(json!("mine"))
@@ -298,21 +286,14 @@ async fn a_retryable_failure_is_tried_again_until_no_attempt_is_left() {
             };
             act(&store, id, failed.clone()).await.expect("failed");
             assert_eq!(
-                act(&store, id, failed)
-                    .await
-                    .expect("the same answer")
-                    .answer,
+                act(&store, id, failed).await.expect("the same answer").answer,
                 Answer::Repeated
             );
             clock.advance(Duration::from_secs(60));
         }
         let view = store.task(id).await.expect("read").expect("there");
         assert_eq!(
-            (
-                view.task.state,
-                view.task.error.as_deref(),
-                view.task.dispatch
-            ),
+            (view.task.state, view.task.error.as_deref(), view.task.dispatch),
             (State::Failed, Some("nodisk"), 3)
         );
         act(
@@ -356,10 +337,7 @@ async fn a_requeue_refuses_a_live_lease_and_supersedes_it_when_forced() {
         let forced = act(&store, id, requeue(LeasePolicy::Override))
             .await
             .expect("superseded");
-        assert_eq!(
-            (forced.task.state, forced.task.dispatch),
-            (State::Queued, 2)
-        );
+        assert_eq!((forced.task.state, forced.task.dispatch), (State::Queued, 2));
         assert_eq!(
             code(act(&store, id, claim("c2", 2)).await),
             RefusalCode::NotDue,
@@ -407,13 +385,7 @@ async fn an_idempotency_key_gives_the_same_task_and_refuses_another_body() {
         );
         assert_eq!(answers[2], Err(CreationRefused::OtherBody));
         let later = store.create(&[with_key("a")]).await.expect("stored");
-        assert_eq!(
-            later[0],
-            Ok(Created {
-                ids,
-                repeated: true
-            })
-        );
+        assert_eq!(later[0], Ok(Created { ids, repeated: true }));
         assert_eq!(store.take_due(10, LEASE).await.expect("taken").len(), 1);
     })
     .await;
@@ -433,10 +405,7 @@ async fn a_list_is_narrowed_by_every_filter_and_paged_without_gap_or_repetition(
         ids.reverse();
         let listed = async |filter: TaskFilter| {
             let page = store.list_tasks(&filter, None, 50).await.expect("listed");
-            page.items
-                .iter()
-                .map(|view| view.task.id)
-                .collect::<Vec<_>>()
+            page.items.iter().map(|view| view.task.id).collect::<Vec<_>>()
         };
         let all = TaskFilter::default();
         assert_eq!(listed(all.clone()).await, ids);
@@ -518,10 +487,7 @@ async fn acts_on_one_task_in_one_batch_see_each_other() {
             audit: None,
         })
         .collect();
-        let outcomes = store
-            .apply(&acts, Lane::Reserved, LEASE)
-            .await
-            .expect("applied");
+        let outcomes = store.apply(&acts, Lane::Reserved, LEASE).await.expect("applied");
         assert!(outcomes[..3].iter().all(Result::is_ok));
         assert_eq!(
             outcomes[3].as_ref().expect("the same answer").answer,

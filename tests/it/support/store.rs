@@ -50,9 +50,7 @@ impl TestStore {
     pub async fn postgres() -> Self {
         let name = format!("t_{}", uuid::Uuid::new_v4().simple());
         let base = postgres_url();
-        let mut admin = PgConnection::connect(&base)
-            .await
-            .expect("PostgreSQL answers");
+        let mut admin = PgConnection::connect(&base).await.expect("PostgreSQL answers");
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
             .execute(&mut admin)
             .await

@@ -1,279 +1,19 @@
-//! The state machine: what an event does to a task. One pure function, `decide`; docs/state-machine.md draws it.
-
-use std::time::Duration;
+//! What each event does: the guards and effects of the table in docs/state-machine.md, one function an event.
 
 use serde_json::{Value, json};
 
 use super::{
+    Answer, Claim, Decision, Effect, Event, LeasePolicy, Refusal, RefusalCode, RequeueBy, Rules, TAKE_OVER_GRACE,
+};
+use crate::domain::{
     retry,
     task::{AttemptOutcome, State, Task},
     time::Time,
-    words::words,
 };
-
-/// Something that happened to, or is asked of, one task.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// `available_at` in the future makes it a schedule.
-    Start {
-        available_at: Option<Time>,
-    },
-    Claim(Claim),
-    Heartbeat {
-        attempt: i64,
-        progress: Option<f64>,
-        message: Option<String>,
-    },
-    Succeed {
-        attempt: i64,
-        result: Value,
-        log: Option<String>,
-    },
-    Fail {
-        attempt: i64,
-        error: String,
-        retryable: bool,
-        log: Option<String>,
-    },
-    /// The worker hands the task back (drain, lost database); the attempt does not count.
-    Release {
-        attempt: i64,
-    },
-    Retry {
-        payload: Option<Value>,
-    },
-    /// The only way to run a succeeded task again.
-    Rerun {
-        payload: Option<Value>,
-    },
-    Requeue {
-        by: RequeueBy,
-        lease: LeasePolicy,
-        payload: Option<Value>,
-    },
-    Cancel,
-    /// `serve` looks after a running task whose lease is over: publish the same dispatch again, or end it.
-    Recover,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
-    /// New per delivery, so that a claim whose answer was lost can be told from another one.
-    pub claim_id: String,
-    /// The message's `x-dispatch`; `None` counts as the current dispatch.
-    pub dispatch: Option<i64>,
-    pub worker: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequeueBy {
-    /// Grants `max_attempts` anew.
-    Person,
-    Policy,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeasePolicy {
-    /// A live lease refuses.
-    Respect,
-    /// A live lease is superseded; the new dispatch waits for its end.
-    Override,
-}
-
-/// The world an event is decided in.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rules {
-    pub now: Time,
-    /// How long a claim or heartbeat keeps an attempt alive.
-    pub lease: Duration,
-    /// 0 to 1: where in its spread the next backoff falls.
-    pub jitter: f64,
-}
-
-/// How long after a lease's end a take-over is waited for before `serve` puts the message out again.
-pub const TAKE_OVER_GRACE: Duration = Duration::from_secs(3);
-
-/// What a decision means for the rest of the database; written in the transaction of the task itself.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    OpenAttempt {
-        number: i64,
-        worker: String,
-        claim_id: String,
-        dispatch: i64,
-    },
-    EndAttempt {
-        number: i64,
-        outcome: AttemptOutcome,
-        error: Option<String>,
-        log: Option<String>,
-    },
-    /// A closed attempt still reported something: kept, not applied.
-    KeepLate {
-        number: i64,
-        late: Value,
-    },
-    /// An outbox row for the task's current dispatch.
-    Publish {
-        due_at: Time,
-    },
-    /// Unsent rows of this task are no longer wanted.
-    Unpublish,
-    SetResult(Option<Value>),
-    SetPayload(Value),
-    Record {
-        event: &'static str,
-        from: State,
-        to: State,
-        attempt: i64,
-        detail: Value,
-    },
-}
-
-/// What the caller is told when it was done (or had been done before).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    Done,
-    Claimed {
-        attempt: i64,
-        lease_expires_at: Time,
-    },
-    Alive {
-        lease_expires_at: Time,
-        cancel_requested: bool,
-    },
-    /// An end report was already applied: the same answer again.
-    Repeated,
-}
-
-words! {
-    /// What a worker does with the message of a claim that was refused.
-    pub enum Disposal {
-        Ack = "ack",
-        DeadLetter = "dead_letter",
-    }
-}
-
-words! {
-    /// Why an event was refused; the key of its sentence in the catalogues.
-    pub enum RefusalCode {
-        AlreadyStarted = "already_started",
-        OldDispatch = "old_dispatch",
-        AheadOfDatabase = "ahead_of_database",
-        NeverStarted = "never_started",
-        NotDue = "not_due",
-        OwnedElsewhere = "owned_elsewhere",
-        AlreadyEnded = "already_ended",
-        NoAttemptsLeft = "no_attempts_left",
-        CancelRequested = "cancel_requested",
-        NotCurrentAttempt = "not_current_attempt",
-        NotRetryable = "not_retryable",
-        NotSucceeded = "not_succeeded",
-        NotRequeueable = "not_requeueable",
-        LeaseAlive = "lease_alive",
-        NothingToRecover = "nothing_to_recover",
-    }
-}
-
-/// The guard said no. `state` is the task's state after whatever the refusal itself changed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{}", self.sentence())]
-pub struct Refusal {
-    pub code: RefusalCode,
-    pub state: State,
-    pub attempt: i64,
-    pub dispatch: i64,
-    pub lease_expires_at: Option<Time>,
-}
-
-impl Refusal {
-    fn of(code: RefusalCode, task: &Task) -> Self {
-        Self {
-            code,
-            state: task.state,
-            attempt: task.attempt,
-            dispatch: task.dispatch,
-            lease_expires_at: task.lease_expires_at,
-        }
-    }
-
-    /// What to do with the message that led to a refused claim.
-    pub fn disposal(&self) -> Disposal {
-        match self.code {
-            RefusalCode::AheadOfDatabase | RefusalCode::NeverStarted => Disposal::DeadLetter,
-            _ => Disposal::Ack,
-        }
-    }
-
-    /// In English; pages look the code up in the reader's catalogue instead.
-    pub fn sentence(&self) -> String {
-        let Self {
-            state,
-            attempt,
-            dispatch,
-            ..
-        } = self;
-        match self.code {
-            RefusalCode::AlreadyStarted => {
-                format!("the task is {state}; only a new task can be started")
-            }
-            RefusalCode::OldDispatch => {
-                format!("the message is old: the task's dispatch is {dispatch} by now")
-            }
-            RefusalCode::AheadOfDatabase => {
-                format!("the message is ahead of the database, whose dispatch is {dispatch}")
-            }
-            RefusalCode::NeverStarted => "the task was never started".into(),
-            RefusalCode::NotDue => "the task is not due yet; its message comes when it is".into(),
-            RefusalCode::OwnedElsewhere => {
-                format!("attempt {attempt} owns the task and its lease is alive")
-            }
-            RefusalCode::AlreadyEnded => format!("the task is {state}"),
-            RefusalCode::NoAttemptsLeft => "no attempts are left; the task failed".into(),
-            RefusalCode::CancelRequested => "the task was cancelled".into(),
-            RefusalCode::NotCurrentAttempt => {
-                format!(
-                    "this attempt is closed: the task is {state}, its newest attempt is {attempt}"
-                )
-            }
-            RefusalCode::NotRetryable => {
-                format!("the task is {state}; only failed and cancelled tasks can be retried")
-            }
-            RefusalCode::NotSucceeded => {
-                format!("the task is {state}; only a succeeded task can be re-run")
-            }
-            RefusalCode::NotRequeueable => {
-                format!("the task is {state}; only queued and running tasks can be requeued")
-            }
-            RefusalCode::LeaseAlive => match self.lease_expires_at {
-                Some(until) => format!(
-                    "attempt {attempt} is alive: its lease runs until {until}; use force to supersede it"
-                ),
-                None => format!("attempt {attempt} is alive; use force to supersede it"),
-            },
-            RefusalCode::NothingToRecover => {
-                "its lease is alive, or its message was put out again a moment ago".into()
-            }
-        }
-    }
-}
-
-/// What an event leads to. `task` is as it is afterwards; equal to before when nothing changed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    pub task: Task,
-    pub effects: Vec<Effect>,
-    pub answer: Result<Answer, Refusal>,
-}
 
 /// Decides `event` for `task`. `reported` is the stored end of the attempt that the event names, when that attempt is
 /// not the one that runs: it tells a repeated report from a late one.
-pub fn decide(
-    task: &Task,
-    event: &Event,
-    reported: Option<AttemptOutcome>,
-    rules: &Rules,
-) -> Decision {
+pub fn decide(task: &Task, event: &Event, reported: Option<AttemptOutcome>, rules: &Rules) -> Decision {
     let mut change = Change {
         task: task.clone(),
         before: task.clone(),
@@ -288,11 +28,7 @@ pub fn decide(
             progress,
             message,
         } => change.heartbeat(*attempt, *progress, message.as_deref()),
-        Event::Succeed {
-            attempt,
-            result,
-            log,
-        } => change.succeed(*attempt, result, log, reported),
+        Event::Succeed { attempt, result, log } => change.succeed(*attempt, result, log, reported),
         Event::Fail {
             attempt,
             error,
@@ -300,18 +36,12 @@ pub fn decide(
             log,
         } => change.fail(*attempt, error, *retryable, log, reported),
         Event::Release { attempt } => change.release(*attempt, reported),
-        Event::Retry { payload } => change.run_again(
-            State::is_retryable,
-            RefusalCode::NotRetryable,
-            "retried",
-            payload,
-        ),
-        Event::Rerun { payload } => change.run_again(
-            State::is_succeeded,
-            RefusalCode::NotSucceeded,
-            "rerun",
-            payload,
-        ),
+        Event::Retry { payload } => {
+            change.run_again(State::is_retryable, RefusalCode::NotRetryable, "retried", payload)
+        }
+        Event::Rerun { payload } => {
+            change.run_again(State::is_succeeded, RefusalCode::NotSucceeded, "rerun", payload)
+        }
         Event::Requeue { by, lease, payload } => change.requeue(*by, *lease, payload),
         Event::Cancel => change.cancel(),
         Event::Recover => change.recover(),
@@ -360,9 +90,7 @@ impl Change {
         if self.task.state != State::New {
             return Err(RefusalCode::AlreadyStarted);
         }
-        let due = available_at
-            .unwrap_or(self.task.available_at)
-            .max(self.rules.now);
+        let due = available_at.unwrap_or(self.task.available_at).max(self.rules.now);
         self.dispatch_again(due);
         self.record("started", json!({ "available_at": due }));
         Ok(Answer::Done)
@@ -463,11 +191,7 @@ impl Change {
             return Some(RefusalCode::CancelRequested);
         }
         if self.task.tries >= self.task.max_attempts {
-            let error = format!(
-                "its worker died {} {}",
-                self.task.tries,
-                times(self.task.tries)
-            );
+            let error = format!("its worker died {} {}", self.task.tries, times(self.task.tries));
             self.close_attempt(AttemptOutcome::Lost, None);
             self.task.error = Some(error.clone());
             self.finish(State::Failed);
@@ -606,10 +330,7 @@ impl Change {
         if retryable && self.task.tries < self.task.max_attempts {
             let due = self.rules.now + retry::backoff(self.task.tries, self.rules.jitter);
             self.dispatch_again(due);
-            self.record(
-                "retry_scheduled",
-                json!({ "error": error, "available_at": due }),
-            );
+            self.record("retry_scheduled", json!({ "error": error, "available_at": due }));
         } else {
             self.finish(State::Failed);
             self.record("failed", json!({ "error": error, "retryable": retryable }));
@@ -751,10 +472,7 @@ impl Change {
             .task
             .lease_expires_at
             .is_some_and(|until| now >= until + TAKE_OVER_GRACE);
-        let waited = self
-            .task
-            .resent_at
-            .is_none_or(|resent| now >= resent + lease);
+        let waited = self.task.resent_at.is_none_or(|resent| now >= resent + lease);
         if !graced || !waited {
             return Err(RefusalCode::NothingToRecover);
         }
