@@ -410,9 +410,12 @@ impl Lane {
 /// Ends when the connection has been blocked for `BLOCKED_PATIENCE` without a pause.
 async fn stays_blocked(blocked: &mut watch::Receiver<Option<String>>) -> String {
     loop {
-        let reason = match blocked.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => return std::future::pending().await,
+        let seen = blocked
+            .wait_for(Option::is_some)
+            .await
+            .map(|reason| reason.clone().unwrap_or_default());
+        let Ok(reason) = seen else {
+            return std::future::pending().await;
         };
         if timeout(BLOCKED_PATIENCE, blocked.wait_for(Option::is_none))
             .await

@@ -50,13 +50,27 @@ use std::sync::Arc;
 
 use axum::{Router, routing::get};
 
-use crate::store::Store;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use crate::{
+    broker::LinkState,
+    services::{lifecycle::Lifecycle, submit::Submit},
+    store::Store,
+};
 use security::Origin;
 
 /// What the handlers work with.
 pub struct Site {
     pub store: Store,
     pub origin: Arc<Origin>,
+    /// Creating, starting, retrying, requeuing and cancelling.
+    pub submit: Submit,
+    /// Workers' calls, on the database connections reserved for them.
+    pub work: Lifecycle,
+    /// How the publishing connection is doing.
+    pub publisher: watch::Receiver<LinkState>,
+    pub metrics: PrometheusHandle,
 }
 
 /// Every route of the site, inside its protecting layers.

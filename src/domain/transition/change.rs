@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Claim, Decision, Effect, Event, LeasePolicy, Refusal, RefusalCode, RequeueBy, Rules, TAKE_OVER_GRACE,
+    Answer, Claim, Decision, Effect, Event, LeasePolicy, Refusal, RefusalCode, RequeueBy, Rules,
+    TAKE_OVER_GRACE,
 };
 use crate::domain::{
     retry,

@@ -15,7 +15,11 @@ fn at(seconds: i64) -> Time {
 }
 
 fn rules(now: Time) -> Rules {
-    Rules { now, lease: LEASE, jitter: 0.5 }
+    Rules {
+        now,
+        lease: LEASE,
+        jitter: 0.5,
+    }
 }
 
 fn task(state: State) -> Task {
@@ -50,11 +54,19 @@ fn task(state: State) -> Task {
 }
 
 fn claim(id: &str, dispatch: i64) -> Event {
-    Event::Claim(Claim { claim_id: id.into(), dispatch: Some(dispatch), worker: "w2".into() })
+    Event::Claim(Claim {
+        claim_id: id.into(),
+        dispatch: Some(dispatch),
+        worker: "w2".into(),
+    })
 }
 
 fn requeue(lease: LeasePolicy) -> Event {
-    Event::Requeue { by: RequeueBy::Person, lease, payload: None }
+    Event::Requeue {
+        by: RequeueBy::Person,
+        lease,
+        payload: None,
+    }
 }
 
 fn events() -> Vec<(&'static str, Event)> {
@@ -62,10 +74,40 @@ fn events() -> Vec<(&'static str, Event)> {
         ("start", Event::Start { available_at: None }),
         ("claim", claim("c2", 1)),
         ("claim again", claim("c1", 1)),
-        ("heartbeat", Event::Heartbeat { attempt: 1, progress: None, message: None }),
-        ("succeed", Event::Succeed { attempt: 1, result: Value::Null, log: None }),
-        ("fail", Event::Fail { attempt: 1, error: "e".into(), retryable: true, log: None }),
-        ("fail for good", Event::Fail { attempt: 1, error: "e".into(), retryable: false, log: None }),
+        (
+            "heartbeat",
+            Event::Heartbeat {
+                attempt: 1,
+                progress: None,
+                message: None,
+            },
+        ),
+        (
+            "succeed",
+            Event::Succeed {
+                attempt: 1,
+                result: Value::Null,
+                log: None,
+            },
+        ),
+        (
+            "fail",
+            Event::Fail {
+                attempt: 1,
+                error: "e".into(),
+                retryable: true,
+                log: None,
+            },
+        ),
+        (
+            "fail for good",
+            Event::Fail {
+                attempt: 1,
+                error: "e".into(),
+                retryable: false,
+                log: None,
+            },
+        ),
         ("release", Event::Release { attempt: 1 }),
         ("retry", Event::Retry { payload: None }),
         ("rerun", Event::Rerun { payload: None }),
@@ -97,10 +139,16 @@ recover         -         -         -         running   cancelled -         -   
 
 /// The columns of `TABLE`: `running*` has its lease over, `running!` too and was asked to cancel.
 fn column(name: &str) -> Task {
-    let lapsed = |task: Task| Task { lease_expires_at: Some(at(-5)), ..task };
+    let lapsed = |task: Task| Task {
+        lease_expires_at: Some(at(-5)),
+        ..task
+    };
     match name {
         "running*" => lapsed(task(State::Running)),
-        "running!" => Task { cancel_requested_at: Some(at(-5)), ..lapsed(task(State::Running)) },
+        "running!" => Task {
+            cancel_requested_at: Some(at(-5)),
+            ..lapsed(task(State::Running))
+        },
         state => task(state.parse().expect("a state")),
     }
 }
@@ -113,11 +161,19 @@ fn every_state_and_event_lead_where_the_table_says() {
     let mut seen = 0;
     for line in lines {
         let (name, cells) = line.split_at(16);
-        let event = &events.iter().find(|(known, _)| *known == name.trim()).expect("a known event").1;
+        let event = &events
+            .iter()
+            .find(|(known, _)| *known == name.trim())
+            .expect("a known event")
+            .1;
         for (column_name, expected) in columns.iter().zip(cells.split_whitespace()) {
             let before = column(column_name);
             let decision = decide(&before, event, None, &rules(at(0)));
-            let found = if decision.answer.is_ok() { decision.task.state.as_str() } else { "-" };
+            let found = if decision.answer.is_ok() {
+                decision.task.state.as_str()
+            } else {
+                "-"
+            };
             assert_eq!(found, expected, "{} from {column_name}", name.trim());
             seen += 1;
         }
@@ -129,15 +185,26 @@ fn every_state_and_event_lead_where_the_table_says() {
 fn a_claim_that_meets_a_cancelled_or_hopeless_task_ends_it() {
     let decision = decide(&column("running!"), &claim("c2", 1), None, &rules(at(0)));
     assert_eq!(decision.task.state, State::Cancelled);
-    let hopeless = Task { tries: 3, ..column("running*") };
+    let hopeless = Task {
+        tries: 3,
+        ..column("running*")
+    };
     let decision = decide(&hopeless, &claim("c2", 1), None, &rules(at(0)));
-    assert_eq!((decision.task.state, decision.task.error.as_deref()), (State::Failed, Some("its worker died 3 times")));
+    assert_eq!(
+        (decision.task.state, decision.task.error.as_deref()),
+        (State::Failed, Some("its worker died 3 times"))
+    );
     assert_eq!(decision.answer.expect_err("refused").disposal(), Disposal::Ack);
 }
 
 #[test]
 fn a_forced_requeue_waits_for_the_old_lease() {
-    let decision = decide(&task(State::Running), &requeue(LeasePolicy::Override), None, &rules(at(0)));
+    let decision = decide(
+        &task(State::Running),
+        &requeue(LeasePolicy::Override),
+        None,
+        &rules(at(0)),
+    );
     assert_eq!((decision.task.available_at, decision.task.tries), (at(20), 0));
     assert!(decision.effects.contains(&Effect::Publish { due_at: at(20) }));
 }
@@ -148,27 +215,59 @@ fn the_same_dispatch_is_put_out_again_at_most_once_a_lease() {
     let first = decide(&lapsed, &Event::Recover, None, &rules(at(0)));
     assert_eq!((first.task.dispatch, first.task.resent_at), (1, Some(at(0))));
     let soon = decide(&first.task, &Event::Recover, None, &rules(at(29)));
-    assert_eq!(soon.answer.expect_err("too soon").code, RefusalCode::NothingToRecover);
-    assert!(decide(&first.task, &Event::Recover, None, &rules(at(30))).answer.is_ok());
+    assert_eq!(
+        soon.answer.expect_err("too soon").code,
+        RefusalCode::NothingToRecover
+    );
+    assert!(
+        decide(&first.task, &Event::Recover, None, &rules(at(30)))
+            .answer
+            .is_ok()
+    );
 }
 
 #[test]
 fn within_the_grace_a_take_over_is_waited_for() {
-    let fresh = Task { lease_expires_at: Some(at(-2)), ..task(State::Running) };
-    assert!(decide(&fresh, &Event::Recover, None, &rules(at(0))).answer.is_err());
+    let fresh = Task {
+        lease_expires_at: Some(at(-2)),
+        ..task(State::Running)
+    };
+    assert!(
+        decide(&fresh, &Event::Recover, None, &rules(at(0)))
+            .answer
+            .is_err()
+    );
 }
 
 #[test]
 fn a_released_attempt_does_not_count() {
-    let decision = decide(&task(State::Running), &Event::Release { attempt: 1 }, None, &rules(at(0)));
-    assert_eq!((decision.task.tries, decision.task.attempt, decision.task.dispatch), (0, 1, 2));
+    let decision = decide(
+        &task(State::Running),
+        &Event::Release { attempt: 1 },
+        None,
+        &rules(at(0)),
+    );
+    assert_eq!(
+        (decision.task.tries, decision.task.attempt, decision.task.dispatch),
+        (0, 1, 2)
+    );
 }
 
 #[test]
 fn a_policy_s_requeue_grants_nothing() {
-    let hopeless = Task { tries: 3, ..column("running*") };
-    let event = Event::Requeue { by: RequeueBy::Policy, lease: LeasePolicy::Respect, payload: None };
-    assert_eq!(decide(&hopeless, &event, None, &rules(at(0))).task.state, State::Failed);
+    let hopeless = Task {
+        tries: 3,
+        ..column("running*")
+    };
+    let event = Event::Requeue {
+        by: RequeueBy::Policy,
+        lease: LeasePolicy::Respect,
+        payload: None,
+    };
+    assert_eq!(
+        decide(&hopeless, &event, None, &rules(at(0))).task.state,
+        State::Failed
+    );
 }
 
 /// A run of events on one task: who claims, reports and acts at which time.
@@ -201,10 +300,28 @@ fn event_of(step: &Step, task: &Task) -> Option<Event> {
         Step::Report { attempt_back, kind } => {
             let attempt = task.attempt - attempt_back;
             match kind {
-                0 => Event::Heartbeat { attempt, progress: None, message: None },
-                1 => Event::Succeed { attempt, result: Value::Null, log: None },
-                2 => Event::Fail { attempt, error: "e".into(), retryable: true, log: None },
-                3 => Event::Fail { attempt, error: "e".into(), retryable: false, log: None },
+                0 => Event::Heartbeat {
+                    attempt,
+                    progress: None,
+                    message: None,
+                },
+                1 => Event::Succeed {
+                    attempt,
+                    result: Value::Null,
+                    log: None,
+                },
+                2 => Event::Fail {
+                    attempt,
+                    error: "e".into(),
+                    retryable: true,
+                    log: None,
+                },
+                3 => Event::Fail {
+                    attempt,
+                    error: "e".into(),
+                    retryable: false,
+                    log: None,
+                },
                 _ => Event::Release { attempt },
             }
         }

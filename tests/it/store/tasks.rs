@@ -369,23 +369,33 @@ async fn an_idempotency_key_gives_the_same_task_and_refuses_another_body() {
             .create(&[first, with_key("a"), with_key("b")])
             .await
             .expect("stored");
+        let at = store.now().await.expect("the set clock");
         assert_eq!(
             answers[0],
             Ok(Created {
                 ids: ids.clone(),
-                repeated: false
+                repeated: false,
+                at
             })
         );
         assert_eq!(
             answers[1],
             Ok(Created {
                 ids: ids.clone(),
-                repeated: true
+                repeated: true,
+                at
             })
         );
         assert_eq!(answers[2], Err(CreationRefused::OtherBody));
         let later = store.create(&[with_key("a")]).await.expect("stored");
-        assert_eq!(later[0], Ok(Created { ids, repeated: true }));
+        assert_eq!(
+            later[0],
+            Ok(Created {
+                ids,
+                repeated: true,
+                at
+            })
+        );
         assert_eq!(store.take_due(10, LEASE).await.expect("taken").len(), 1);
     })
     .await;

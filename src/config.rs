@@ -1,0 +1,502 @@
+//! Configuration: flags over environment over an optional TOML file. Every setting is one row of `SETTINGS`.
+
+use std::{
+    collections::BTreeMap, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration,
+};
+
+use url::Url;
+
+use crate::{
+    broker::{BrokerConfig, QueueType},
+    web::extract::Network,
+};
+
+/// One setting: flag `--listen`, variable `UNSTUCK_LISTEN` and TOML key `listen` are the same thing.
+#[derive(Debug)]
+pub struct Setting {
+    pub key: &'static str,
+    /// As the README shows it; empty when there is none.
+    pub default: &'static str,
+    pub about: &'static str,
+    pub secret: bool,
+}
+
+const fn setting(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        default,
+        about,
+        secret: false,
+    }
+}
+
+const fn secret(key: &'static str, default: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        default,
+        about,
+        secret: true,
+    }
+}
+
+/// Every setting there is, in the README's order.
+pub const SETTINGS: &[Setting] = &[
+    secret(
+        "database_url",
+        "sqlite://unstuck.db",
+        "sqlite://path or postgres://user:password@host/name",
+    ),
+    secret(
+        "amqp_url",
+        "amqp://guest:guest@127.0.0.1:5672/%2f",
+        "RabbitMQ; amqps:// for TLS",
+    ),
+    secret(
+        "management_url",
+        "",
+        "RabbitMQ's management API; derived from amqp_url when absent (same host and credentials, port 15672)",
+    ),
+    setting("listen", "127.0.0.1:8080", "address and port of the site"),
+    setting("data_dir", "./data", "folder for attachments"),
+    setting(
+        "public_url",
+        "",
+        "the site's address as people reach it: links, allowed Host, Secure cookies when https",
+    ),
+    setting(
+        "trusted_proxies",
+        "",
+        "addresses or networks, comma-separated, whose X-Forwarded-For counts",
+    ),
+    setting(
+        "retention_days",
+        "90",
+        "finished tasks are deleted after so many days; 1 to 36500",
+    ),
+    setting(
+        "admin_email",
+        "",
+        "first administrator, made at the first start when no user exists",
+    ),
+    secret(
+        "admin_password",
+        "",
+        "its password; without both, a one-time password is printed once",
+    ),
+    secret(
+        "api_token",
+        "",
+        "a token with every scope, valid while set; at least 16 characters",
+    ),
+    setting(
+        "queue_type",
+        "quorum",
+        "type of the queues that Unstuck declares: quorum or classic",
+    ),
+    setting(
+        "open_queues",
+        "true",
+        "whether naming an unknown queue makes it; false closes the list",
+    ),
+    setting(
+        "detect_every_s",
+        "5",
+        "seconds between two looks of the detector; 1 to 300",
+    ),
+    setting(
+        "lease_s",
+        "30",
+        "seconds that a heartbeat keeps an attempt alive; 5 to 3600",
+    ),
+    setting("webhook_url", "", "told of each incident that opens and closes"),
+    secret(
+        "webhook_secret",
+        "",
+        "signs the webhook (Standard Webhooks: whsec_ and base64, or any text)",
+    ),
+    setting("log", "info", "level, or a filter such as unstuck=debug,warn"),
+    setting("log_format", "text", "text or json"),
+];
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Checked settings. `Debug` shows no secret.
+#[derive(Clone)]
+pub struct Config {
+    pub database_url: String,
+    pub broker: BrokerConfig,
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub public_url: Option<Url>,
+    pub trusted_proxies: Vec<Network>,
+    pub retention_days: NonZeroU32,
+    pub admin_email: Option<String>,
+    pub admin_password: Option<String>,
+    pub api_token: Option<String>,
+    pub queue_type: QueueType,
+    pub open_queues: bool,
+    pub detect_every: Duration,
+    pub lease: Duration,
+    pub webhook_url: Option<Url>,
+    pub webhook_secret: Option<String>,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("broker", &self.broker.redacted())
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A setting that can't be used. Names it, what it was (unless secret) and what it may be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name} is {given}: {allowed}")]
+    Wrong {
+        name: String,
+        given: String,
+        allowed: String,
+    },
+    #[error("{file}: {problem}")]
+    File { file: String, problem: String },
+    #[error("unknown setting {name} in {place}: the settings are {known}")]
+    Unknown {
+        name: String,
+        place: String,
+        known: String,
+    },
+}
+
+/// Where a value came from; errors name it so.
+#[derive(Clone, Debug)]
+struct Given {
+    name: String,
+    text: String,
+}
+
+/// Values by key, the strongest source of each.
+#[derive(Debug, Default)]
+pub struct Sources(BTreeMap<&'static str, Given>);
+
+impl Sources {
+    /// Puts the three sources over each other. `flags` and `env` yield a key's text when given; empty texts of the
+    /// environment count as absent.
+    pub fn gather(
+        flags: impl Fn(&str) -> Option<String>,
+        env: impl Fn(&str) -> Option<String>,
+        file: Option<(&str, &str)>,
+    ) -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        if let Some((path, text)) = file {
+            read_file(path, text, &mut values)?;
+        }
+        for setting in SETTINGS {
+            let variable = variable(setting.key);
+            if let Some(text) = env(&variable).filter(|text| !text.is_empty()) {
+                values.insert(setting.key, Given { name: variable, text });
+            }
+            if let Some(text) = flags(setting.key) {
+                let name = format!("--{}", setting.key.replace('_', "-"));
+                values.insert(setting.key, Given { name, text });
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// Sets what nobody gave: a command's own defaults.
+    pub fn or_default(&mut self, key: &'static str, text: impl Into<String>) {
+        self.0.entry(key).or_insert_with(|| Given {
+            name: variable(key),
+            text: text.into(),
+        });
+    }
+
+    fn text(&self, key: &'static str) -> Option<Given> {
+        let default = || {
+            let setting = SETTINGS.iter().find(|setting| setting.key == key)?;
+            (!setting.default.is_empty()).then(|| Given {
+                name: variable(key),
+                text: setting.default.to_owned(),
+            })
+        };
+        self.0.get(key).cloned().or_else(default)
+    }
+
+    fn optional<T>(
+        &self,
+        key: &'static str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(given) = self.text(key) else {
+            return Ok(None);
+        };
+        match parse(&given.text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(wrong(key, &given, allowed)),
+        }
+    }
+
+    fn required<T>(
+        &self,
+        key: &'static str,
+        allowed: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        self.optional(key, allowed, parse)?.ok_or_else(|| {
+            wrong(
+                key,
+                &Given {
+                    name: variable(key),
+                    text: String::new(),
+                },
+                allowed,
+            )
+        })
+    }
+
+    fn number(&self, key: &'static str, min: u32, max: u32) -> Result<u32, ConfigError> {
+        self.required(key, &format!("a whole number from {min} to {max}"), |text| {
+            text.parse().ok().filter(|number| (min..=max).contains(number))
+        })
+    }
+
+    fn web_address(&self, key: &'static str) -> Result<Option<Url>, ConfigError> {
+        self.optional(key, "an address such as https://unstuck.example.com", |text| {
+            Url::parse(text)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        })
+    }
+
+    /// Checks everything at once.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let any = |text: &str| Some(text.to_owned());
+        let amqp_url = self.required("amqp_url", "an AMQP URL", any)?;
+        let management_url = self.optional("management_url", "a URL", any)?;
+        let broker = BrokerConfig::parse(&amqp_url, management_url.as_deref()).map_err(|error| {
+            let key = match error {
+                crate::broker::BrokerConfigError::Amqp(_) => "amqp_url",
+                crate::broker::BrokerConfigError::Management(_) => "management_url",
+            };
+            ConfigError::Wrong {
+                name: variable(key),
+                given: "not usable".into(),
+                allowed: error.to_string(),
+            }
+        })?;
+        Ok(Config {
+            database_url: self.required(
+                "database_url",
+                "sqlite://path or postgres://user@host/name",
+                |text| {
+                    ["sqlite:", "postgres://", "postgresql://"]
+                        .iter()
+                        .any(|scheme| text.starts_with(scheme))
+                        .then(|| text.to_owned())
+                },
+            )?,
+            broker,
+            listen: self.required("listen", "an address and port such as 127.0.0.1:8080", |text| {
+                SocketAddr::from_str(text).ok()
+            })?,
+            data_dir: self.required("data_dir", "a folder", any)?.into(),
+            public_url: self.web_address("public_url")?,
+            trusted_proxies: self
+                .optional(
+                    "trusted_proxies",
+                    "addresses or networks such as 10.0.0.0/8, comma-separated",
+                    |text| text.split(',').map(|part| part.trim().parse().ok()).collect(),
+                )?
+                .unwrap_or_default(),
+            retention_days: NonZeroU32::new(self.number("retention_days", 1, 36_500)?)
+                .unwrap_or(NonZeroU32::MIN),
+            admin_email: self.optional("admin_email", "an e-mail address", |text| {
+                (text.contains('@') && text.len() <= 254).then(|| text.to_owned())
+            })?,
+            admin_password: self.optional("admin_password", "at least 8 characters", |text| {
+                (text.chars().count() >= 8).then(|| text.to_owned())
+            })?,
+            api_token: self.optional("api_token", "at least 16 characters without spaces", |text| {
+                (text.len() >= 16 && !text.contains(char::is_whitespace)).then(|| text.to_owned())
+            })?,
+            queue_type: self.required("queue_type", "quorum or classic", |text| match text {
+                "quorum" => Some(QueueType::Quorum),
+                "classic" => Some(QueueType::Classic),
+                _ => None,
+            })?,
+            open_queues: self.required("open_queues", "true or false", |text| text.parse().ok())?,
+            detect_every: Duration::from_secs(self.number("detect_every_s", 1, 300)?.into()),
+            lease: Duration::from_secs(self.number("lease_s", 5, 3600)?.into()),
+            webhook_url: self.web_address("webhook_url")?,
+            webhook_secret: self.optional("webhook_secret", "a text", any)?,
+            log: self.required("log", "a level or filter", |text| {
+                text.parse::<tracing_subscriber::EnvFilter>()
+                    .ok()
+                    .map(|_| text.to_owned())
+            })?,
+            log_format: self.required("log_format", "text or json", |text| match text {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            })?,
+        })
+    }
+}
+
+/// `UNSTUCK_` and the key in capitals.
+pub fn variable(key: &str) -> String {
+    format!("UNSTUCK_{}", key.to_ascii_uppercase())
+}
+
+fn wrong(key: &str, given: &Given, allowed: &str) -> ConfigError {
+    let secret = SETTINGS
+        .iter()
+        .any(|setting| setting.key == key && setting.secret);
+    let shown = if secret {
+        "not usable".to_owned()
+    } else {
+        format!("{:?}", given.text)
+    };
+    ConfigError::Wrong {
+        name: given.name.clone(),
+        given: shown,
+        allowed: format!("it must be {allowed}"),
+    }
+}
+
+fn read_file(path: &str, text: &str, values: &mut BTreeMap<&'static str, Given>) -> Result<(), ConfigError> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File {
+        file: path.to_owned(),
+        problem: error.message().to_owned(),
+    })?;
+    for (name, value) in table {
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key == name) else {
+            let known = SETTINGS
+                .iter()
+                .map(|setting| setting.key)
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(ConfigError::Unknown {
+                name,
+                place: path.to_owned(),
+                known,
+            });
+        };
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(items) => {
+                let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+                let problem = format!("{name} must be a list of texts");
+                texts
+                    .ok_or(ConfigError::File {
+                        file: path.to_owned(),
+                        problem,
+                    })?
+                    .join(",")
+            }
+            toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => {
+                let problem = format!("{name} must be a text, a whole number, true or false");
+                return Err(ConfigError::File {
+                    file: path.to_owned(),
+                    problem,
+                });
+            }
+        };
+        values.insert(
+            setting.key,
+            Given {
+                name: format!("{name} in {path}"),
+                text,
+            },
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(flags: &[(&str, &str)], env: &[(&str, &str)], file: Option<&str>) -> Result<Config, ConfigError> {
+        let find = |pairs: &[(&str, &str)], name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, text)| text.to_string())
+        };
+        let file = file.map(|text| ("unstuck.toml", text));
+        Sources::gather(|key| find(flags, key), |name| find(env, name), file)?.check()
+    }
+
+    #[test]
+    fn a_flag_goes_over_the_environment_and_that_over_the_file() {
+        let file = Some("lease_s = 60\nlisten = \"127.0.0.1:1\"\nretention_days = 7");
+        let config = from(
+            &[("listen", "127.0.0.1:3")],
+            &[("UNSTUCK_LISTEN", "127.0.0.1:2"), ("UNSTUCK_LEASE_S", "45")],
+            file,
+        )
+        .expect("valid");
+        assert_eq!(
+            (
+                config.listen.port(),
+                config.lease.as_secs(),
+                config.retention_days.get()
+            ),
+            (3, 45, 7)
+        );
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        let config = from(&[], &[], None).expect("valid");
+        assert_eq!(
+            (config.listen.to_string().as_str(), config.open_queues),
+            ("127.0.0.1:8080", true)
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_it_was_and_what_it_may_be() {
+        let error = from(&[], &[("UNSTUCK_LEASE_S", "4")], None)
+            .expect_err("too short")
+            .to_string();
+        assert_eq!(
+            error,
+            "UNSTUCK_LEASE_S is \"4\": it must be a whole number from 5 to 3600"
+        );
+        let error = from(&[], &[], Some("leese_s = 5"))
+            .expect_err("unknown")
+            .to_string();
+        assert!(
+            error.starts_with("unknown setting leese_s in unstuck.toml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        for (name, text) in [
+            ("UNSTUCK_DATABASE_URL", "mysql://u:hunter2@h/x"),
+            ("UNSTUCK_AMQP_URL", "http://u:hunter2@h"),
+            ("UNSTUCK_API_TOKEN", "hunter2"),
+        ] {
+            let error = from(&[], &[(name, text)], None).expect_err("wrong").to_string();
+            assert!(error.contains(name) && !error.contains("hunter2"), "{error}");
+        }
+    }
+}
