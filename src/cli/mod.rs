@@ -5,6 +5,7 @@ mod settings;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{app, config::Config, store::Store, telemetry};
@@ -46,12 +47,21 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     let config = cli.settings.gather()?.check()?;
     telemetry::start_log(&config.log, config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => app::serve(config, stop_on_signal()?).await,
-            Command::Migrate => migrate(&config).await,
+    let done = runtime.block_on(async {
+        let signals = Signals::listen()?;
+        let command = async {
+            match cli.command.unwrap_or(Command::Serve) {
+                Command::Serve => app::serve(config, signals.stop.clone()).await,
+                Command::Migrate => migrate(&config).await,
+            }
+        };
+        tokio::select! {
+            done = command => done,
+            () = signals.halt.cancelled() => anyhow::bail!("stopped at once by a second signal"),
         }
-    })
+    });
+    runtime.shutdown_background();
+    done
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
@@ -61,25 +71,31 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Cancelled by the first SIGTERM or SIGINT. A second one ends the process at once.
-fn stop_on_signal() -> std::io::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        for round in 0.. {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+/// What SIGTERM and SIGINT ask for: the first to stop in good order, the second to stop at once.
+struct Signals {
+    stop: CancellationToken,
+    halt: CancellationToken,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let signals = Self {
+            stop: CancellationToken::new(),
+            halt: CancellationToken::new(),
+        };
+        let (stop, halt) = (signals.stop.clone(), signals.halt.clone());
+        tokio::spawn(async move {
+            for token in [stop, halt] {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                tracing::info!("stopping");
+                token.cancel();
             }
-            if round > 0 {
-                tracing::warn!("stopping at once");
-                std::process::exit(130);
-            }
-            tracing::info!("stopping");
-            token.cancel();
-        }
-    });
-    Ok(stop)
+        });
+        Ok(signals)
+    }
 }

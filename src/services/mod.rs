@@ -6,6 +6,6 @@ pub mod guard;
 pub mod lifecycle;
 pub mod queues;
 pub mod recovery;
-pub mod worker;
 pub mod relay;
 pub mod submit;
+pub mod worker;

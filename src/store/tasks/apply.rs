@@ -132,7 +132,7 @@ impl Store {
         let now = self.now_in(&mut tx).await?;
         let mut tasks: HashMap<Uuid, Task> = rows
             .into_iter()
-            .map(|row| Task::from(row))
+            .map(Task::from)
             .map(|task| (task.id, task))
             .collect();
         let reported = load_reported(&mut tx, acts, &tasks).await?;

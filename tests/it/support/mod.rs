@@ -3,6 +3,6 @@
 pub mod broker;
 pub mod node;
 pub mod raw_amqp;
-pub mod stub_http;
 pub mod store;
+pub mod stub_http;
 pub mod wait;

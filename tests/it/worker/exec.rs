@@ -115,7 +115,10 @@ async fn the_environment_has_the_task_and_nothing_of_ours() {
     let (job, _reins) = job(Value::Null);
     let id = job.task_id;
     let secrets = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("UNSTUCK_TEST_"));
-    assert!(secrets.count() > 0, "this process has variables of ours, as a worker has");
+    assert!(
+        secrets.count() > 0,
+        "this process has variables of ours, as a worker has"
+    );
     let output = shell("env", "sh").run(job).await.expect("it succeeds");
     let mut ours: Vec<&str> = output
         .as_str()
