@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that the crate links once.
 
 mod catalogue;
+mod architecture;
 mod rabbitmq;
 mod store;
 mod support;
