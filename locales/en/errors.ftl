@@ -6,6 +6,7 @@ error-home = Front page
 error-admin = Overview
 error-request-id = Request
 error-host-missing = The request must have exactly one well-formed Host header.
+error-session-over = Your session has ended, so nothing was done. Sign in and do it again.
 
 error-title-bad-request = The request makes no sense
 error-text-bad-request = Something in the request is missing or malformed.

@@ -6,6 +6,7 @@ error-home = 首页
 error-admin = 总览
 error-request-id = 请求编号
 error-host-missing = 请求必须恰好带有一个格式正确的 Host 头。
+error-session-over = 你的会话已结束，因此什么都没有执行。请登录后重试。
 
 error-title-bad-request = 请求无法理解
 error-text-bad-request = 请求中有内容缺失或格式错误。

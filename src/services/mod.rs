@@ -1,5 +1,6 @@
 //! Does: one use case per file, on top of the store, the broker and a clock.
 
+pub mod accounts;
 pub mod batch;
 pub mod exec;
 pub mod guard;

@@ -6,12 +6,16 @@
 pub(crate) mod audit;
 pub(crate) mod db;
 mod error;
+mod meta;
 mod migrate;
 mod outbox;
 mod queues;
+mod sessions;
 pub mod tasks;
 pub(crate) mod throughput;
+mod tokens;
 pub(crate) mod types;
+mod users;
 
 use std::sync::{
     Arc,
@@ -23,6 +27,9 @@ use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
 pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use queues::QueueRow;
+pub use sessions::{NewSession, Session};
+pub use tokens::{NewToken, Token};
+pub use users::{Joining, NewUser, User};
 use types::At;
 
 use crate::domain::time::Time;

@@ -43,26 +43,28 @@ mod pages;
 mod render;
 pub mod security;
 pub mod server;
+pub mod session;
 
 pub(crate) use render::{html, see_other};
 
 use std::sync::Arc;
 
 use axum::{Router, routing::get};
-
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::{
     broker::LinkState,
-    services::{lifecycle::Lifecycle, submit::Submit},
+    services::{accounts::Accounts, lifecycle::Lifecycle, submit::Submit},
     store::Store,
 };
+use layout::{Counts, Link};
 use security::Origin;
 
 /// What the handlers work with.
 pub struct Site {
     pub store: Store,
+    pub accounts: Accounts,
     pub origin: Arc<Origin>,
     /// Creating, starting, retrying, requeuing and cancelling.
     pub submit: Submit,
@@ -71,6 +73,10 @@ pub struct Site {
     /// How the publishing connection is doing.
     pub publisher: watch::Receiver<LinkState>,
     pub metrics: PrometheusHandle,
+    /// How the links are doing, as of now.
+    pub links: Arc<dyn Fn() -> Vec<Link> + Send + Sync>,
+    /// What waits for staff, for the navigation.
+    pub counts: watch::Receiver<Counts>,
 }
 
 /// Every route of the site, inside its protecting layers.

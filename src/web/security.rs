@@ -19,6 +19,7 @@ use super::{
     error::{AppError, Problem},
     extract::{ClientAddr, Network, RequestId, client_addr},
     layout::Flash,
+    session::stays_plain,
 };
 
 /// Nothing is inline, nothing comes from elsewhere, nobody frames us.
@@ -163,6 +164,9 @@ pub(crate) async fn add_headers(State(origin): State<Arc<Origin>>, request: Requ
             response.headers_mut().append(header::SET_COOKIE, value);
         }
     }
+    if origin.is_https() {
+        make_cookies_secure(response.headers_mut());
+    }
     let headers = response.headers_mut();
     let mut default = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -189,6 +193,19 @@ pub(crate) async fn add_headers(State(origin): State<Arc<Origin>>, request: Requ
         );
     }
     response
+}
+
+/// Adds `Secure` to every cookie but the one that tells whether Secure cookies arrive.
+fn make_cookies_secure(headers: &mut HeaderMap) {
+    let header::Entry::Occupied(mut lines) = headers.entry(header::SET_COOKIE) else {
+        return;
+    };
+    for line in lines.iter_mut().filter(|line| !stays_plain(line.as_bytes())) {
+        let secure = [line.as_bytes(), b"; Secure"].concat();
+        if let Ok(secure) = HeaderValue::from_bytes(&secure) {
+            *line = secure;
+        }
+    }
 }
 
 /// Refuses a form that another site sent. Calls under `/api` carry a bearer token instead of a cookie, which no other

@@ -1,13 +1,23 @@
 //! The pages, one file each: from an address you can type the file's name.
 
+mod home;
 mod language;
+mod login;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 
 use super::Site;
 
 pub(crate) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/lang", post(language::choose))
+    Router::new()
+        .route("/", get(home::show))
+        .route("/lang", post(language::choose))
+        .route("/login", get(login::show).post(login::enter))
+        .route("/logout", post(login::leave))
+        .route("/r", get(home::follow))
 }

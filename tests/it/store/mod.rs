@@ -1,3 +1,4 @@
 //! The store's conformance: every case on both databases.
 
+mod accounts;
 mod tasks;
