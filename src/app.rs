@@ -3,16 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::Publisher,
+    broker::{LinkState, Publisher},
     config::Config,
-    services::{lifecycle::Lifecycle, queues::QueueBook, recovery, relay::Relay, submit::Submit},
+    services::{
+        accounts::Accounts, lifecycle::Lifecycle, queues::QueueBook, recovery, relay::Relay, submit::Submit,
+    },
     store::{Lane, Store},
     telemetry,
-    web::{self, Site, security::Origin, server::Limits},
+    web::{
+        self, Site,
+        layout::{Counts, Link, LinkHealth, LinkName},
+        security::Origin,
+        server::Limits,
+    },
 };
 
 /// How often running tasks whose lease is over are looked after.
@@ -28,13 +35,18 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         .await
         .with_context(|| format!("can't listen on {}", config.listen))?;
     let store = Store::open(&config.database_url).await?;
+    let accounts = Accounts::new(store.clone(), config.api_token.as_deref());
+    greet(&accounts, &config).await?;
     let publisher = Publisher::spawn(config.broker.clone().named("unstuck serve"));
     let queues = QueueBook::new(store.clone(), config.queue_type, config.open_queues);
     let relay = Relay::new(store.clone(), publisher.clone(), queues.clone());
     let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
     let site = Arc::new(Site {
         store: store.clone(),
+        accounts,
         origin: Arc::new(origin(&config)),
+        links: links(publisher.link()),
+        counts: watch::channel(Counts::default()).1,
         submit: Submit::spawn(store.clone(), acts, queues, relay.clone()),
         work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
         publisher: publisher.link(),
@@ -63,6 +75,37 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         _ if told => Ok(()),
         _ => anyhow::bail!("a part of the server ended by itself"),
     }
+}
+
+/// Makes the first administrator when there is no user; a password made for them is printed here and nowhere else.
+async fn greet(accounts: &Accounts, config: &Config) -> anyhow::Result<()> {
+    let (email, password) = (config.admin_email.as_deref(), config.admin_password.as_deref());
+    let added = accounts.first_administrator(email, password).await.context("the first administrator")?;
+    if let Some(added) = added {
+        match added.password {
+            Some(password) => {
+                println!("First administrator: {}\nPassword, shown only now: {password}", added.email);
+            }
+            None => println!("First administrator: {}", added.email),
+        }
+    }
+    Ok(())
+}
+
+/// What pages show of the links. A page that is shown has reached the database.
+fn links(publisher: watch::Receiver<LinkState>) -> Arc<dyn Fn() -> Vec<Link> + Send + Sync> {
+    Arc::new(move || {
+        let health = match *publisher.borrow() {
+            LinkState::Up { .. } => LinkHealth::Up,
+            LinkState::Connecting => LinkHealth::Connecting,
+            LinkState::Blocked { .. } => LinkHealth::Blocked,
+            LinkState::Down { .. } => LinkHealth::Down,
+        };
+        vec![
+            Link { name: LinkName::Database, health: LinkHealth::Up },
+            Link { name: LinkName::Publisher, health },
+        ]
+    })
 }
 
 fn origin(config: &Config) -> Origin {
