@@ -9,4 +9,5 @@ pub mod queues;
 pub mod recovery;
 pub mod relay;
 pub mod submit;
+pub mod renewal;
 pub mod worker;

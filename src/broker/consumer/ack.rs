@@ -179,10 +179,10 @@ fn plan(tags: &[u64], unfinished: &BTreeSet<u64>) -> Vec<Frame> {
 
 pub(super) async fn acknowledge(handles: Vec<AckHandle>) -> Vec<AckOutcome> {
     let mut outcomes = vec![AckOutcome::Lost; handles.len()];
-    let mut lanes: HashMap<(*const Ledger, u64), Vec<(usize, AckHandle)>> = HashMap::new();
+    let mut lanes: HashMap<(usize, u64), Vec<(usize, AckHandle)>> = HashMap::new();
     for (index, handle) in handles.into_iter().enumerate() {
         lanes
-            .entry((Arc::as_ptr(&handle.ledger), handle.generation))
+            .entry((Arc::as_ptr(&handle.ledger).addr(), handle.generation))
             .or_default()
             .push((index, handle));
     }

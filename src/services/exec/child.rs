@@ -41,10 +41,21 @@ pub(super) enum Outcome {
     GuardGone,
 }
 
-/// The worker's end of the socket pair. Dropping it kills the program.
+/// The worker's end of the socket pair. Dropping it makes the guard kill the program.
 pub(super) struct GuardedChild {
     notices: OwnedReadHalf,
     orders: OwnedWriteHalf,
+}
+
+/// Marks its job when the guard's last word is not waited for: the program may live on for a moment.
+struct Unheard<'a>(Option<&'a Job>);
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.0 {
+            job.leave_behind();
+        }
+    }
 }
 
 impl GuardedChild {
@@ -78,7 +89,14 @@ impl GuardedChild {
     }
 
     /// Runs the program to its end: hands on the payload, every renewal of trust and every wish to stop.
-    pub(super) async fn run(mut self, job: &Job, grace: Duration) -> Outcome {
+    pub(super) async fn run(self, job: &Job, grace: Duration) -> Outcome {
+        let mut unheard = Unheard(Some(job));
+        let outcome = self.steer(job, grace).await;
+        unheard.0 = None;
+        outcome
+    }
+
+    async fn steer(mut self, job: &Job, grace: Duration) -> Outcome {
         let mut trusted_until = job.trusted_until();
         let trust = Order::Trust {
             until: *trusted_until.borrow_and_update(),

@@ -10,7 +10,6 @@ use nix::{
     },
     time::{ClockId, clock_gettime},
 };
-use tokio::io::unix::AsyncFd;
 
 /// An instant on `CLOCK_BOOTTIME`: the time since the machine started. It runs while the machine sleeps, nobody can
 /// set it, and every process of the machine reads the same one.
@@ -62,16 +61,10 @@ pub(super) fn timer() -> nix::Result<TimerFd> {
     )
 }
 
-/// Sleeps until `until`, the machine's own sleep included. May return early: look at the clock again.
+/// Sleeps until `until`, the machine's own sleep included: woken up from that, it notices within a quarter of a second.
 pub async fn sleep_until(until: BootTime) {
-    let armed = timer().and_then(|timer| until.arm(&timer).map(|()| std::os::fd::OwnedFd::from(timer)));
-    let woken = match armed.map_err(std::io::Error::from).and_then(AsyncFd::new) {
-        Ok(timer) => timer.readable().await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    // Out of file descriptors: tokio's own clock stands still in the machine's sleep, so only for a moment.
-    if let Err(error) = woken {
-        tracing::debug!(%error, "no timer");
+    while !until.is_over() {
+        // tokio's clock stands still while the machine sleeps.
         tokio::time::sleep(until.remaining().min(Duration::from_millis(250))).await;
     }
 }

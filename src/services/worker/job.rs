@@ -1,12 +1,15 @@
 //! One attempt, from both sides: the handler's `Job` and the worker's `Reins`.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::log_tail::LogTail;
@@ -48,8 +51,10 @@ pub enum StopCause {
     Cancelled,
     /// The worker shuts down at once.
     Killed,
-    /// The lease could not be renewed, or somebody else has the task.
+    /// The lease could not be renewed and is about to end.
     LeaseLost,
+    /// The attempt is no longer the task's current one: somebody else decided about the task.
+    Disowned,
 }
 
 impl StopCause {
@@ -57,7 +62,7 @@ impl StopCause {
     pub(crate) fn is_gentle(self) -> bool {
         match self {
             Self::Draining | Self::Cancelled => true,
-            Self::Killed | Self::LeaseLost => false,
+            Self::Killed | Self::LeaseLost | Self::Disowned => false,
         }
     }
 }
@@ -72,10 +77,11 @@ pub struct Progress {
 
 struct Shared {
     progress: Mutex<Option<Progress>>,
-    progressed: Notify,
     log: Mutex<LogTail>,
     stop: watch::Sender<Option<StopCause>>,
     trusted_until: watch::Sender<BootTime>,
+    /// Something that runs for the job may have outlived its handler.
+    left_behind: AtomicBool,
 }
 
 /// The worker's hold on a running job.
@@ -92,10 +98,10 @@ impl Job {
     pub fn new(spec: JobSpec, trusted_until: BootTime) -> (Self, Reins) {
         let shared = Arc::new(Shared {
             progress: Mutex::default(),
-            progressed: Notify::new(),
             log: Mutex::default(),
             stop: watch::Sender::new(None),
             trusted_until: watch::Sender::new(trusted_until),
+            left_behind: AtomicBool::new(false),
         });
         let JobSpec {
             task_id,
@@ -152,8 +158,6 @@ impl Job {
             percent: percent.or(before.percent),
             message: message.or(before.message),
         });
-        drop(waiting);
-        self.shared.progressed.notify_one();
     }
 
     /// Adds lines to the attempt's log, of which the last 64 KiB are kept with the attempt.
@@ -181,20 +185,31 @@ impl Job {
 
     /// Becomes ready when there is a more urgent cause to stop than `known`.
     pub(crate) async fn cancelled_beyond(&self, known: Option<StopCause>) -> StopCause {
-        let mut stop = self.shared.stop.subscribe();
-        match stop.wait_for(|cause| *cause > known).await.map(|cause| *cause) {
-            Ok(Some(cause)) => cause,
-            // The sender lives in `self`, and nothing is greater than some cause but another one.
-            Ok(None) | Err(_) => std::future::pending().await,
-        }
+        self.shared.stopped_beyond(known).await
     }
 
     pub(crate) fn trusted_until(&self) -> watch::Receiver<BootTime> {
         self.shared.trusted_until.subscribe()
     }
 
+    /// Says that something of the job runs on although its handler ended.
+    pub(crate) fn leave_behind(&self) {
+        self.shared.left_behind.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn last_words(&self) -> Option<String> {
         lock(&self.shared.log).last_words().map(str::to_owned)
+    }
+}
+
+impl Shared {
+    async fn stopped_beyond(&self, known: Option<StopCause>) -> StopCause {
+        let mut stop = self.stop.subscribe();
+        match stop.wait_for(|cause| *cause > known).await.map(|cause| *cause) {
+            Ok(Some(cause)) => cause,
+            // The sender lives in `self`, and nothing is greater than some cause but another one.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -215,6 +230,16 @@ impl Reins {
         *self.0.stop.borrow()
     }
 
+    /// Becomes ready when there is a more urgent cause to stop than `known`.
+    pub(crate) async fn stopped_beyond(&self, known: Option<StopCause>) -> StopCause {
+        self.0.stopped_beyond(known).await
+    }
+
+    /// Whether something that runs for the job may have outlived its handler.
+    pub(crate) fn left_behind(&self) -> bool {
+        self.0.left_behind.load(Ordering::Relaxed)
+    }
+
     /// Until when the job may run.
     pub fn trusted_until(&self) -> BootTime {
         *self.0.trusted_until.borrow()
@@ -223,6 +248,11 @@ impl Reins {
     /// The lease was renewed: the job may run until then.
     pub fn trust(&self, until: BootTime) {
         self.0.trusted_until.send_replace(until);
+    }
+
+    /// Whether something was reported that nobody took yet.
+    pub(crate) fn has_progress(&self) -> bool {
+        lock(&self.0.progress).is_some()
     }
 
     /// What was reported since the last call.
@@ -238,11 +268,6 @@ impl Reins {
             percent: newer.percent.or(progress.percent),
             message: newer.message.or(progress.message),
         });
-    }
-
-    /// Becomes ready when something was reported.
-    pub(crate) async fn progressed(&self) {
-        self.0.progressed.notified().await;
     }
 
     /// The attempt's log so far; `None` when nothing was written.

@@ -1,5 +1,9 @@
 //! Workers and the programs they run, with real processes.
 
+mod drain;
 mod exec;
 mod guard;
+mod outage;
 mod process;
+mod work;
+mod workshop;
