@@ -1,6 +1,7 @@
 //! The command line: parses it, gathers the configuration, and runs one command.
 
 mod settings;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{app, config::Config, store::Store, telemetry};
 use settings::SettingArgs;
+use worker::WorkerArgs;
 
 /// Holds your tasks' database against RabbitMQ, says what is stalled and why, and puts it right safely.
 #[derive(Debug, Parser)]
@@ -26,6 +28,8 @@ struct Cli {
 enum Command {
     /// The site, the API, the relay and the detector.
     Serve,
+    /// Take tasks from queues and run a program for each.
+    Worker(WorkerArgs),
     /// Bring the database's tables up to date, and end.
     Migrate,
 }
@@ -49,15 +53,21 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let signals = Signals::listen()?;
+        let command = cli.command.unwrap_or(Command::Serve);
+        // A worker hears the second signal itself: its programs end before it does.
+        let halts = !matches!(command, Command::Worker(_));
         let command = async {
-            match cli.command.unwrap_or(Command::Serve) {
+            match command {
+                Command::Worker(args) => {
+                    worker::run(args, config, signals.stop.clone(), signals.halt.clone()).await
+                }
                 Command::Serve => app::serve(config, signals.stop.clone()).await,
                 Command::Migrate => migrate(&config).await,
             }
         };
         tokio::select! {
             done = command => done,
-            () = signals.halt.cancelled() => anyhow::bail!("stopped at once by a second signal"),
+            () = signals.halt.cancelled(), if halts => anyhow::bail!("stopped at once by a second signal"),
         }
     });
     runtime.shutdown_background();

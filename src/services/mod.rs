@@ -8,6 +8,6 @@ pub mod lifecycle;
 pub mod queues;
 pub mod recovery;
 pub mod relay;
-pub mod submit;
 pub mod renewal;
+pub mod submit;
 pub mod worker;

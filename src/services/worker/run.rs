@@ -16,8 +16,13 @@ use super::{
     shutdown::Shutdown,
 };
 use crate::{
-    broker::{AckHandle, AckOutcome, Consumer, ConsumerSpec, Publisher, QueueSpec, QueueType},
-    services::{exec::STOP_GRACE, lifecycle::Lifecycle, renewal::Renewal},
+    broker::{AckHandle, AckOutcome, Consumer, ConsumerSpec, Publisher},
+    services::{
+        exec::STOP_GRACE,
+        lifecycle::Lifecycle,
+        queues::{Naming, QueueBook},
+        renewal::Renewal,
+    },
     store::{Lane, Store, StoreError},
 };
 
@@ -58,17 +63,18 @@ impl Worker {
             concurrency,
             drain,
         } = self;
+        let book = QueueBook::new(store.clone(), config.queue_type, config.open_queues);
         let mut specs = Vec::with_capacity(queues.len());
         for name in queues {
-            let known = patiently(&shutdown, || {
-                know_queue(store, &name, config.queue_type, config.open_queues)
-            })
-            .await?;
-            match known {
-                Some(Some(queue_type)) => specs.push(QueueSpec::new(name, queue_type)),
-                Some(None) => return Err(WorkerError::UnknownQueue(name)),
+            match patiently(&shutdown, || book.name(&name)).await? {
+                Some(Naming::Known) => {}
+                Some(Naming::Closed) => return Err(WorkerError::UnknownQueue(name)),
                 None => return Ok(()),
             }
+            let Some(spec) = patiently(&shutdown, || book.spec(&name)).await? else {
+                return Ok(());
+            };
+            specs.push(spec);
         }
         let heartbeats = || Renewal::spawn(config.database_url.clone(), &id, config.lease);
         let Some(renewal) = patiently(&shutdown, heartbeats).await? else {
@@ -161,24 +167,6 @@ async fn acknowledge(consumer: Consumer, mut waiting: mpsc::UnboundedReceiver<Ac
         if lost > 0 {
             tracing::info!(lost, "messages come again and will be found to be done");
         }
-    }
-}
-
-/// The queue's type, after making it known when nobody named it yet; `None` when that is not allowed.
-async fn know_queue(
-    store: &Store,
-    name: &str,
-    queue_type: QueueType,
-    may_add: bool,
-) -> Result<Option<QueueType>, StoreError> {
-    match store.queue(name).await? {
-        Some(row) if row.queue_type == QueueType::Classic.as_str() => Ok(Some(QueueType::Classic)),
-        Some(_) => Ok(Some(QueueType::Quorum)),
-        None if may_add => {
-            store.add_queue(name, queue_type.as_str()).await?;
-            Ok(Some(queue_type))
-        }
-        None => Ok(None),
     }
 }
 

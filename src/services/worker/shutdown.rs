@@ -18,6 +18,11 @@ impl Shutdown {
         Self::default()
     }
 
+    /// One that these bring about: the first drains, the second ends at once.
+    pub fn by(drain: CancellationToken, at_once: CancellationToken) -> Self {
+        Self { drain, at_once }
+    }
+
     /// One that SIGTERM or SIGINT brings about: the first drains, the second ends at once. Needs a tokio runtime.
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::new();
