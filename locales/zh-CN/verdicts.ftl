@@ -21,3 +21,136 @@ health-ok = 正常
 health-warning = 警告
 health-stalled = 停滞
 health-unknown = 未知
+
+# 单个任务。说明旁的证据列出每个数字及其来源与时效。
+
+stall-unpublished-untried = 该任务到期已 { $due_ago }，其消息的发布尝试尚无一次结束。
+stall-unpublished-untried-remedy = 请检查 “unstuck serve” 是否在运行并能连上代理。一旦连上，消息即会发出，不会丢失。
+stall-unpublished-unreachable = 该任务到期已 { $due_ago }，其消息无法发布：连不上代理。
+stall-unpublished-unreachable-remedy = 请修复代理或到代理的连接，之后消息会自动发出。
+stall-unpublished-blocked = 该任务到期已 { $due_ago }，其消息无法发布：代理暂不接受发布。
+stall-unpublished-blocked-remedy = 请释放代理的内存或磁盘空间，之后消息会自动发出。
+stall-unpublished-nacked = 该任务到期已 { $due_ago }，代理拒绝将其消息存入 “{ $queue }”：队列已满，或代理写入失败。
+stall-unpublished-nacked-remedy = 请检查队列的长度上限和代理日志。消息会自动重试。
+stall-unpublished-unroutable = 该任务到期已 { $due_ago }，代理退回了其消息：不存在队列 “{ $queue }”。
+stall-unpublished-unroutable-remedy = 请声明该队列，或由 Unstuck 声明，之后消息会自动发出。
+stall-unpublished-unconfirmed = 该任务到期已 { $due_ago }；消息已发送，但代理尚未确认。
+stall-unpublished-unconfirmed-remedy = 请检查代理的负载与日志。消息会反复发送直到确认，多出的副本无害。
+stall-unpublished-refused = 该任务到期已 { $due_ago }，代理拒绝我们向 “{ $queue }” 发布。
+stall-unpublished-refused-remedy = 请授予代理用户写权限，之后消息会自动发出。
+stall-unpublished-queue_mismatch = 该任务到期已 { $due_ago }，其队列 “{ $queue }” 的参数与 Unstuck 所需不同。
+stall-unpublished-queue_mismatch-remedy = 请在队列为空时删除它以便重新声明，或在此处把类型改成与代理一致。
+
+stall-message_lost-empty = 代理在 { $published_ago } 前确认了该任务的消息，但现已不再持有：在跨越 { $span } 的 { $readings } 次读数中，“{ $queue }” 没有任何消息。
+stall-message_lost-empty-remedy = 请重新入队。若旧消息之后出现，会被丢弃。
+stall-message_lost-accounted = 代理在 { $published_ago } 前确认了该任务的消息，但现已不再持有：“{ $queue }” 中没有就绪消息，{ $unacknowledged } 条未确认消息都属于正在运行的任务。
+stall-message_lost-accounted-remedy = 请重新入队。若旧消息之后出现，会被丢弃。
+stall-message_lost-no_queue = 代理在 { $published_ago } 前确认了该任务的消息；其队列 “{ $queue }” 已不存在，消息随之消失。
+stall-message_lost-no_queue-remedy = 请重新声明队列，然后重新入队。
+stall-message_lost-overtaken = 代理在 { $published_ago } 前确认了该任务的消息，而 “{ $queue }” 中有 { $overtaken_by } 条更晚的消息先被派发；消费者最多缓冲 { $prefetch } 条。
+stall-message_lost-overtaken-remedy = 请重新入队。若旧消息仍在，到达时会被丢弃。
+
+stall-worker_lost-recovering = 工作进程 “{ $worker }” 已消失：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，其与代理的连接已关闭。消息会自动再次发出；“{ $queue }” 有 { $consumers } 个消费者可以接手。
+stall-worker_lost-recovering-remedy = 请等待：空闲的工作进程会接手。若全都繁忙，请增加工作进程。
+stall-worker_lost-no_taker = 工作进程 “{ $worker }” 已消失：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，其与代理的连接已关闭。消息会自动再次发出，但没有人消费 “{ $queue }” 来接手。
+stall-worker_lost-no_taker-remedy = 请为该队列启动工作进程。
+stall-worker_lost-taker_unknown = 工作进程 “{ $worker }” 已消失：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，其与代理的连接已关闭。“{ $queue }” 是否有其他消费者尚不可知。
+stall-worker_lost-taker_unknown-remedy = 请检查该队列的工作进程是否在运行。消息会自动再次发出。
+stall-worker_lost-unseen = 第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期。代理上没有、也从未有过名为 “{ $worker }” 的消费者：该工作进程可能已消失，也可能以其他名称消费。
+stall-worker_lost-unseen-remedy = 请查看该工作进程。消息会自动再次发出供他人接手；该次尝试的迟到结果会被拒绝并保留。
+
+stall-worker_silent-recovering = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期。消息会自动再次发出；“{ $queue }” 有 { $consumers } 个消费者。
+stall-worker_silent-recovering-remedy = 请等待其他工作进程接手。若它的其他任务也都无响应，请重启它。
+stall-worker_silent-no_taker = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期。没有人消费 “{ $queue }” 来接手。
+stall-worker_silent-no_taker-remedy = 请为该队列启动工作进程，并重启无响应的那个。
+stall-worker_silent-taker_unknown = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期。“{ $queue }” 是否有其他消费者尚不可知。
+stall-worker_silent-taker_unknown-remedy = 请检查该队列的工作进程，并重启无响应的那个。
+
+stall-overdue-plain = 第 { $attempt } 次尝试已运行 { $started_ago }，而其超时为 { $threshold }。工作进程仍然存活。
+stall-overdue-plain-remedy = 取消该任务，或让它继续。
+
+stall-unknown-plain = 第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，无法判断工作进程 “{ $worker }” 是否存活：缺少代理的数字。
+stall-unknown-plain-remedy = 请修复与管理 API 的连接。其间消息会自动再次发出。
+
+# 一个原因及其所有任务。
+
+incident-unpublished-untried = { $stalled } 个任务已到期，其消息的发布尝试尚无一次结束。
+incident-unpublished-untried-remedy = 请检查 “unstuck serve” 是否在运行并能连上代理。一旦连上，消息即会发出，不会丢失。
+incident-unpublished-unreachable = 连不上代理 { $broker }：{ $stalled } 个任务的消息等待发布。
+incident-unpublished-unreachable-remedy = 请修复代理或到代理的连接，之后消息会自动发出。
+incident-unpublished-blocked = 代理 { $broker } 暂不接受发布：{ $stalled } 个任务的消息在等待。
+incident-unpublished-blocked-remedy = 请释放代理的内存或磁盘空间，之后消息会自动发出。
+incident-unpublished-nacked = 代理拒绝将消息存入 “{ $queue }”：{ $stalled } 个任务的消息在等待。
+incident-unpublished-nacked-remedy = 请检查队列的长度上限和代理日志。消息会自动重试。
+incident-unpublished-unroutable = 代理退回了 { $stalled } 个任务的消息：不存在队列 “{ $queue }”。
+incident-unpublished-unroutable-remedy = 请声明该队列，或由 Unstuck 声明，之后消息会自动发出。
+incident-unpublished-unconfirmed = 代理不确认发往 “{ $queue }” 的消息：{ $stalled } 个任务在等待。
+incident-unpublished-unconfirmed-remedy = 请检查代理的负载与日志。消息会反复发送直到确认。
+incident-unpublished-refused = 代理拒绝我们向 “{ $queue }” 发布：{ $stalled } 个任务的消息在等待。
+incident-unpublished-refused-remedy = 请授予代理用户写权限，之后消息会自动发出。
+incident-unpublished-queue_mismatch = 队列 “{ $queue }” 的参数与 Unstuck 所需不同：{ $stalled } 个任务的消息在等待。
+incident-unpublished-queue_mismatch-remedy = 请在队列为空时删除它以便重新声明，或在此处把类型改成与代理一致。
+
+incident-worker_lost-recovering = 工作进程 “{ $worker }” 已消失。它留下的任务中，{ $stalled } 个等待接手，{ $moved_on } 个已继续，{ $ended } 个已结束。
+incident-worker_lost-recovering-remedy = 请等待：空闲的工作进程会接手。若全都繁忙，请增加工作进程。
+incident-worker_lost-no_taker = 工作进程 “{ $worker }” 已消失，且没有人消费其队列。它留下的任务中，{ $stalled } 个等待接手，{ $moved_on } 个已继续，{ $ended } 个已结束。
+incident-worker_lost-no_taker-remedy = 请启动工作进程。
+incident-worker_lost-taker_unknown = 工作进程 “{ $worker }” 已消失。它留下的任务中，{ $stalled } 个等待接手，{ $moved_on } 个已继续，{ $ended } 个已结束。是否有人能接手尚不可知。
+incident-worker_lost-taker_unknown-remedy = 请检查工作进程是否在运行。
+incident-worker_lost-unseen = 工作进程 “{ $worker }” 的租约已到期，代理也从未有过该名称的消费者。其任务中，{ $stalled } 个在等待，{ $moved_on } 个已继续，{ $ended } 个已结束。
+incident-worker_lost-unseen-remedy = 请查看该工作进程。消息会自动再次发出供他人接手。
+
+incident-worker_silent-recovering = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租。其任务中，{ $stalled } 个等待接手，{ $moved_on } 个已继续，{ $ended } 个已结束。
+incident-worker_silent-recovering-remedy = 若它的其他任务也都无响应，请重启它。其任务会由他人接手。
+incident-worker_silent-no_taker = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租，且没有其他人消费其队列。其任务中，{ $stalled } 个在等待，{ $moved_on } 个已继续，{ $ended } 个已结束。
+incident-worker_silent-no_taker-remedy = 请启动工作进程，并重启无响应的那个。
+incident-worker_silent-taker_unknown = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租。其任务中，{ $stalled } 个在等待，{ $moved_on } 个已继续，{ $ended } 个已结束。是否有人能接手尚不可知。
+incident-worker_silent-taker_unknown-remedy = 请检查其队列的工作进程，并重启无响应的那个。
+
+incident-no_consumers-plain = “{ $queue }” 中有 { $ready } 条消息在等待，已有 { $span } 无人消费。
+incident-no_consumers-plain-remedy = 请为该队列启动工作进程。不要重新入队：消息都在。
+incident-consumers_stuck-plain = “{ $queue }” 中有 { $ready } 条消息在等待。其 { $consumers } 个消费者持有 { $unacknowledged } 条，已有 { $span } 没有开始、续租或完成任何任务。
+incident-consumers_stuck-plain-remedy = 请重启该队列的工作进程。它们持有的消息会重新派发。
+incident-backlog-slow = “{ $queue }” 中有 { $ready } 条消息在等待。按目前速度，新任务要等 { $expected_wait }；该队列的目标是 { $threshold }。
+incident-backlog-slow-remedy = 请增加工作进程。没有任务停滞。
+incident-backlog-old = “{ $queue }” 中最早的任务已等了 { $oldest_wait }；该队列的目标是 { $threshold }。其工作进程都在忙。
+incident-backlog-old-remedy = 请增加工作进程。没有任务停滞。
+incident-ledger_short-part = 在 “{ $queue }” 中等待的 { $queued } 个任务里，至少 { $missing } 个没有消息：代理持有 { $ready } 条就绪、{ $unacknowledged } 条未确认，已持续 { $span }。
+incident-ledger_short-part-remedy = 尚无法判断是哪些。请重新入队已标为丢失的任务；对消息仍在的任务重新入队也无害。
+incident-ledger_short-all = 在 “{ $queue }” 中等待超过片刻的全部 { $queued } 个任务都已丢失消息：代理持有 { $ready } 条就绪、{ $unacknowledged } 条未确认，都不属于它们。
+incident-ledger_short-all-remedy = 请重新入队。队列是否被清空，或设有长度上限或存活时间？
+incident-ledger_over-plain = 代理在 “{ $queue }” 中持有的消息比任务多 { $surplus } 条：是旧副本，或他人的消息。
+incident-ledger_over-plain-remedy = 无需处理：工作进程会丢弃它们。
+incident-queue_missing-plain = 代理上没有队列 “{ $queue }”。{ $queued } 个任务等待的消息已随之消失；{ $running } 个正在运行。
+incident-queue_missing-plain-remedy = 请重新声明队列，然后重新入队其任务。
+incident-broker_alarm-alarm = 代理 { $broker } 发出告警，不接受发布：{ $detail }。
+incident-broker_alarm-alarm-remedy = 请释放代理的内存或磁盘空间。已启动的任务会保留并在之后发布；消费照常进行。
+incident-broker_alarm-blocked = 代理 { $broker } 阻塞了我们的发布连接：{ $detail }。
+incident-broker_alarm-blocked-remedy = 请释放代理的内存或磁盘空间。已启动的任务会保留并在之后发布；消费照常进行。
+incident-unknown-unreachable = 已有 { $blind } 连不上 { $broker } 的管理 API。队列中的情况不可知。
+incident-unknown-unreachable-remedy = 请修复管理 API 或其地址（UNSTUCK_MANAGEMENT_URL）。在此之前，不对依赖代理数字的事项作判断。
+incident-unknown-timed_out = { $broker } 的管理 API 已有 { $blind } 未及时应答。队列中的情况不可知。
+incident-unknown-timed_out-remedy = 请检查代理的负载。在此之前，不对依赖其数字的事项作判断。
+incident-unknown-refused = { $broker } 的管理 API 已有 { $blind } 拒绝我们登录。队列中的情况不可知。
+incident-unknown-refused-remedy = 请给用户加上 “monitoring” 标签，或更正 UNSTUCK_MANAGEMENT_URL 中的凭据。
+incident-unknown-failed = { $broker } 的管理 API 已有 { $blind } 以错误应答。队列中的情况不可知。
+incident-unknown-failed-remedy = 请查看代理日志。在此之前，不对依赖其数字的事项作判断。
+incident-unknown-statistics_off = 代理 { $broker } 已有 { $blind } 未收集统计：无法得知工作进程是否仍连接。消息数量仍可知。
+incident-unknown-statistics_off-remedy = 请在 rabbitmq.conf 中将 management_agent.disable_metrics_collector 设为 false 并重启代理。
+incident-unknown-absent = 代理已有 { $blind } 未给出 “{ $queue }” 的数字。其中的情况不可知。
+incident-unknown-absent-remedy = 请在代理上查看该队列：它可能失去多数节点，或我们的用户缺少权限。
+
+# 关闭原因。
+
+closed-cleared = 所述情况已不复存在
+closed-confirmed = 代理确认了消息
+closed-claimed = 工作进程取走了任务
+closed-taken_over = 另一次尝试已接手
+closed-requeued = 任务已重新入队
+closed-ended = 任务已结束
+closed-beating_again = 工作进程已续租
+closed-extended = 超时不再适用
+closed-replaced = 另一项结论更贴切
+closed-seen_again = 代理的数字恢复了
+closed-settled = 其下已无任务
+closed-forgotten = 该队列已不归我们管理

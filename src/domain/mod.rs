@@ -2,7 +2,12 @@
 
 pub mod access;
 pub mod audit;
+pub mod evidence;
+pub mod finding;
+pub mod ledger;
+pub mod observation;
 pub mod retry;
+pub mod rules;
 pub mod task;
 pub mod time;
 pub mod transition;

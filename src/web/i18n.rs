@@ -11,7 +11,7 @@ use fluent_templates::{
     fluent_bundle::{FluentValue, types::FluentNumber},
 };
 
-use crate::domain::time::Time;
+use crate::domain::{evidence, finding::Phrase, time::Time};
 
 fluent_templates::static_loader! {
     static LOCALES = {
@@ -110,6 +110,20 @@ impl Lang {
             key: Cow::Owned(format!("{family}-{}", word.as_ref())),
             args: HashMap::new(),
         }
+    }
+
+    /// The text of a finding's sentence or remedy, its numbers and spans written in the reader's way.
+    pub fn phrase(self, phrase: &Phrase) -> Text<'static> {
+        let text = Text {
+            lang: self,
+            key: Cow::Owned(phrase.key.clone()),
+            args: HashMap::new(),
+        };
+        phrase.args.iter().fold(text, |text, (name, arg)| match arg {
+            evidence::Arg::Number(number) => text.a(*name, *number),
+            evidence::Arg::Text(string) => text.a(*name, string),
+            evidence::Arg::Span(ms) => text.a(*name, self.span(*ms)),
+        })
     }
 
     /// A whole number with its thousands grouped: `12,345`.

@@ -9,6 +9,8 @@ use std::{
 
 use unstuck::domain::{
     access::Role,
+    finding::{CloseReason, Confidence, Verdict, phrase_keys},
+    ledger::Health,
     task::{AttemptOutcome, State},
 };
 use unstuck::web::{
@@ -35,26 +37,10 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("error-title", words(Problem::ALL)),
         ("error-text", words(Problem::ALL)),
         ("error-next", words(Problem::ALL)),
-        ("health", vec!["ok", "warning", "stalled", "unknown"]),
-        ("confidence", vec!["proven", "likely"]),
-        (
-            "verdict",
-            vec![
-                "unpublished",
-                "message_lost",
-                "worker_lost",
-                "worker_silent",
-                "overdue",
-                "no_consumers",
-                "consumers_stuck",
-                "backlog",
-                "ledger_short",
-                "ledger_over",
-                "queue_missing",
-                "broker_alarm",
-                "unknown",
-            ],
-        ),
+        ("health", words(Health::ALL)),
+        ("confidence", words(Confidence::ALL)),
+        ("verdict", words(Verdict::ALL)),
+        ("closed", words(CloseReason::ALL)),
         (
             "ticket-status",
             vec!["new", "open", "waiting", "resolved", "closed"],
@@ -197,6 +183,12 @@ fn every_text_that_is_asked_for_exists() {
             );
         }
     }
+    for key in phrase_keys() {
+        assert!(
+            en.contains_key(&key),
+            "{key} is a finding's text and in no catalogue"
+        );
+    }
     let known: BTreeSet<String> = families()
         .into_iter()
         .map(|(family, _)| family.to_owned())
@@ -212,6 +204,7 @@ fn no_text_is_left_over() {
     let words: BTreeSet<String> = families()
         .into_iter()
         .flat_map(|(family, words)| words.into_iter().map(move |word| format!("{family}-{word}")))
+        .chain(phrase_keys())
         .collect();
     for key in catalogue("en").keys() {
         assert!(

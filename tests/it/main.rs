@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod architecture;
+mod detector;
 mod rabbitmq;
 mod store;
 mod support;

@@ -1,0 +1,260 @@
+//! A finding: what the detector says about a task, a queue, a worker or the broker, how sure it is, and in which words.
+
+use uuid::Uuid;
+
+use super::{
+    evidence::{Arg, Evidence},
+    time::Time,
+    words::words,
+};
+
+words! {
+    /// What is wrong. docs/verdicts.md says when each is given, and when it is not.
+    pub enum Verdict {
+        /// Queued and due, and the broker has not confirmed the message.
+        Unpublished = "unpublished",
+        /// Queued and confirmed, and the broker no longer holds the message.
+        MessageLost = "message_lost",
+        /// Running, its lease is over and its worker is gone from the broker.
+        WorkerLost = "worker_lost",
+        /// Running, its lease is over and its worker is still connected.
+        WorkerSilent = "worker_silent",
+        /// Running with a live lease for longer than its timeout.
+        Overdue = "overdue",
+        NoConsumers = "no_consumers",
+        ConsumersStuck = "consumers_stuck",
+        Backlog = "backlog",
+        LedgerShort = "ledger_short",
+        LedgerOver = "ledger_over",
+        QueueMissing = "queue_missing",
+        BrokerAlarm = "broker_alarm",
+        /// The numbers that a judgement needs are not there.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    pub enum Confidence {
+        /// It follows from what was read.
+        Proven = "proven",
+        /// There is an innocent explanation, but an unusual one.
+        Likely = "likely",
+    }
+}
+
+words! {
+    /// What an incident is about.
+    pub enum Scope {
+        Queue = "queue",
+        Worker = "worker",
+        Broker = "broker",
+    }
+}
+
+words! {
+    /// Which form of a verdict was found: it chooses the sentence and the remedy.
+    pub enum Variant {
+        /// The only form of its verdict.
+        Plain = "plain",
+        // unpublished: the cause the relay met.
+        /// No relay has tried it yet, or its try is still under way.
+        Untried = "untried",
+        Unreachable = "unreachable",
+        Blocked = "blocked",
+        Nacked = "nacked",
+        Unroutable = "unroutable",
+        Unconfirmed = "unconfirmed",
+        Refused = "refused",
+        QueueMismatch = "queue_mismatch",
+        // message_lost and ledger_short
+        /// The broker holds no message of the queue at all.
+        Empty = "empty",
+        /// The broker holds messages, and each belongs to a task that runs.
+        Accounted = "accounted",
+        NoQueue = "no_queue",
+        /// Later messages of the queue were handed out before it.
+        Overtaken = "overtaken",
+        Part = "part",
+        All = "all",
+        // worker_lost and worker_silent: who takes the task next.
+        Recovering = "recovering",
+        NoTaker = "no_taker",
+        TakerUnknown = "taker_unknown",
+        /// The worker's name was never a consumer tag, so its absence from the broker says little.
+        Unseen = "unseen",
+        // backlog
+        Slow = "slow",
+        Old = "old",
+        // broker_alarm
+        Alarm = "alarm",
+        // unknown: why the numbers are not there.
+        TimedOut = "timed_out",
+        Failed = "failed",
+        StatisticsOff = "statistics_off",
+        Absent = "absent",
+    }
+}
+
+words! {
+    /// Why a finding closed.
+    pub enum CloseReason {
+        /// What the rule looks for is no longer so.
+        Cleared = "cleared",
+        /// The broker confirmed the message.
+        Confirmed = "confirmed",
+        /// A worker took the task.
+        Claimed = "claimed",
+        TakenOver = "taken_over",
+        Requeued = "requeued",
+        Ended = "ended",
+        /// The worker's heartbeats are back.
+        BeatingAgain = "beating_again",
+        Extended = "extended",
+        /// Another verdict fits now.
+        Replaced = "replaced",
+        /// The numbers are there again.
+        SeenAgain = "seen_again",
+        /// No task is left under the incident.
+        Settled = "settled",
+        /// The queue is not one of ours any more.
+        Forgotten = "forgotten",
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    pub scope: Scope,
+    /// The queue, the worker, or the broker's address without credentials.
+    pub name: String,
+}
+
+impl Subject {
+    pub fn queue(name: &str) -> Self {
+        Self {
+            scope: Scope::Queue,
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// One cause, found in one pass: an incident to open or to keep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    pub verdict: Verdict,
+    pub subject: Subject,
+    pub confidence: Confidence,
+    /// Since when it has been so, as far as the readings reach back.
+    pub since: Time,
+    /// How many tasks it touches. For causes that fold stalls, the number of those is counted instead.
+    pub tasks: i64,
+    pub evidence: Evidence,
+}
+
+/// A finding about one task: a stall to open or to keep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stall {
+    pub task_id: Uuid,
+    pub queue: String,
+    /// The dispatch and attempt that were judged: a later one is another story.
+    pub dispatch: i64,
+    pub attempt: i64,
+    pub verdict: Verdict,
+    pub confidence: Confidence,
+    pub since: Time,
+    pub evidence: Evidence,
+    /// The cause it is folded under.
+    pub cause: Option<(Verdict, Subject)>,
+}
+
+/// Whether a sentence speaks of one task or of a cause with all its tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum About {
+    Task,
+    Cause,
+}
+
+/// A text of the catalogues: its key, and what its variables stand for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phrase {
+    pub key: String,
+    pub args: Vec<(&'static str, Arg)>,
+}
+
+/// What is wrong, in one sentence: the key `stall-<verdict>-<variant>` or `incident-<verdict>-<variant>`.
+pub fn sentence(about: About, verdict: Verdict, evidence: &Evidence) -> Phrase {
+    Phrase {
+        key: sentence_key(about, verdict, evidence.variant),
+        args: evidence.args(),
+    }
+}
+
+/// What to do about it, under the sentence's key with `-remedy` after it.
+pub fn remedy(about: About, verdict: Verdict, evidence: &Evidence) -> Phrase {
+    Phrase {
+        key: format!("{}-remedy", sentence_key(about, verdict, evidence.variant)),
+        args: evidence.args(),
+    }
+}
+
+fn sentence_key(about: About, verdict: Verdict, variant: Variant) -> String {
+    let family = match about {
+        About::Task => "stall",
+        About::Cause => "incident",
+    };
+    format!("{family}-{verdict}-{variant}")
+}
+
+/// Every form in which a verdict is given, about a task or about a cause.
+pub const FORMS: &[(About, Verdict, &[Variant])] = {
+    use Variant::*;
+    const PUBLISH: &[Variant] = &[
+        Untried,
+        Unreachable,
+        Blocked,
+        Nacked,
+        Unroutable,
+        Unconfirmed,
+        Refused,
+        QueueMismatch,
+    ];
+    const TAKERS: &[Variant] = &[Recovering, NoTaker, TakerUnknown];
+    const LOST: &[Variant] = &[Recovering, NoTaker, TakerUnknown, Unseen];
+    const BLIND: &[Variant] = &[Unreachable, TimedOut, Refused, Failed, StatisticsOff, Absent];
+    &[
+        (About::Task, Verdict::Unpublished, PUBLISH),
+        (
+            About::Task,
+            Verdict::MessageLost,
+            &[Empty, Accounted, NoQueue, Overtaken],
+        ),
+        (About::Task, Verdict::WorkerLost, LOST),
+        (About::Task, Verdict::WorkerSilent, TAKERS),
+        (About::Task, Verdict::Overdue, &[Plain]),
+        (About::Task, Verdict::Unknown, &[Plain]),
+        (About::Cause, Verdict::Unpublished, PUBLISH),
+        (About::Cause, Verdict::WorkerLost, LOST),
+        (About::Cause, Verdict::WorkerSilent, TAKERS),
+        (About::Cause, Verdict::NoConsumers, &[Plain]),
+        (About::Cause, Verdict::ConsumersStuck, &[Plain]),
+        (About::Cause, Verdict::Backlog, &[Slow, Old]),
+        (About::Cause, Verdict::LedgerShort, &[Part, All]),
+        (About::Cause, Verdict::LedgerOver, &[Plain]),
+        (About::Cause, Verdict::QueueMissing, &[Plain]),
+        (About::Cause, Verdict::BrokerAlarm, &[Alarm, Blocked]),
+        (About::Cause, Verdict::Unknown, BLIND),
+    ]
+};
+
+/// The keys of every sentence and remedy that a finding can ask for: what the catalogues must hold.
+pub fn phrase_keys() -> Vec<String> {
+    FORMS
+        .iter()
+        .flat_map(|(about, verdict, variants)| {
+            variants.iter().flat_map(|variant| {
+                let key = sentence_key(*about, *verdict, *variant);
+                [format!("{key}-remedy"), key]
+            })
+        })
+        .collect()
+}
