@@ -1,7 +1,7 @@
 //! The integration tests: one binary, so that the crate links once.
 
-mod catalogue;
 mod architecture;
+mod catalogue;
 mod detector;
 mod rabbitmq;
 mod store;
