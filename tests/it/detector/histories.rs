@@ -550,12 +550,18 @@ proptest! {
         };
         let mut world = World::new(plan, seed);
         let mut found = false;
+        let mut ended_before = 0;
         while world.now < purge_at * STEP_MS + 20_000 - EVERY_MS / 2 {
+            if world.now <= purge_at * STEP_MS {
+                ended_before = world.activity.ended;
+            }
             world.advance();
             let now_found = verdicts(&world.window).contains(&Verdict::LedgerShort);
             prop_assert!(!now_found || world.lost() > 0);
             found |= now_found;
         }
-        prop_assert_eq!(found, world.lost() > 0, "{} tasks lost", world.lost());
+        // The message of a task that ended while the totals were late may have been anybody's.
+        let hidden = world.activity.ended - ended_before;
+        prop_assert!(found || world.lost() as i64 <= hidden, "{} tasks lost", world.lost());
     }
 }
