@@ -7,7 +7,10 @@ use std::{
 };
 
 use nix::{
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+    },
     unistd::getppid,
 };
 
@@ -19,7 +22,9 @@ pub(super) fn become_program(guard: &OsStr, command: &[OsString]) -> ExitCode {
     let (name, arguments) = command
         .split_first()
         .expect("the caller checked that it is not empty");
-    let tied = prctl::set_pdeathsig(Signal::SIGKILL);
+    let tied = prctl::set_pdeathsig(Signal::SIGKILL)
+        // What the guard waits for in its own way must not stay blocked in the program.
+        .and_then(|()| SigSet::all().thread_unblock());
     // A guard that died before the call above left us to somebody else.
     if tied.is_err() || guard.to_str() != Some(getppid().to_string().as_str()) {
         eprintln!("unstuck: the guard is gone");

@@ -150,6 +150,18 @@ async fn the_program_holds_no_connection_of_ours() {
 }
 
 #[tokio::test]
+async fn the_program_starts_with_no_signal_blocked_or_ignored() {
+    let masks = result("grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2")
+        .await
+        .expect("it succeeds");
+    for mask in masks.as_str().expect("text").lines() {
+        let mask = u64::from_str_radix(mask, 16).expect("hexadecimal");
+        // Signals 32 and on are the C library's own.
+        assert_eq!(mask & 0x7fff_ffff, 0, "{mask:x}");
+    }
+}
+
+#[tokio::test]
 async fn progress_is_reported_and_the_rest_of_standard_error_is_the_log() {
     let script = "echo one >&2; echo '::progress 10 reading' >&2; echo '::progress 40' >&2; printf 'a\\000b\\351\\n\\nlast' >&2";
     let (ended, reins) = run(script, Value::Null).await;

@@ -16,7 +16,7 @@ use super::{
 
 /// Leaves the ids of a child, a grandchild in a session of its own, and an orphan that forked twice and ignores
 /// SIGTERM and SIGHUP; then waits.
-const FAMILY: &str = r#"
+pub const FAMILY: &str = r#"
     sleep 600 & echo $! > "$0.child"
     setsid sh -c 'trap "" TERM HUP; echo $$ > "$0.session"; while :; do sleep 0.1; done' "$0" &
     sh -c '(setsid sh -c "trap \"\" TERM HUP INT; echo \$\$ > \"\$0.orphan\"; while :; do sleep 0.1; done" "$0" &)' "$0"
@@ -29,7 +29,7 @@ pub fn kill(pid: i32, signal: Signal) {
     send(Pid::from_raw(pid), signal).expect("it is there to be signalled");
 }
 
-async fn family(notes: &Notes) -> Vec<i32> {
+pub async fn family(notes: &Notes) -> Vec<i32> {
     let mut pids = Vec::new();
     for name in ["pids.main", "pids.child", "pids.session", "pids.orphan"] {
         pids.push(notes.pid(name).await);

@@ -1,5 +1,6 @@
 //! Workers and the programs they run, with real processes.
 
+mod binary;
 mod drain;
 mod exec;
 mod guard;

@@ -3,13 +3,19 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use unstuck::{
     broker::{Publisher, QueueSpec, QueueType, TaskMessage},
     domain::{
         task::{Attempt, NewTask, State, TaskView},
         transition::Event,
     },
-    services::worker::{Shutdown, Worker, WorkerBuilder, WorkerConfig},
+    services::{
+        queues::QueueBook,
+        recovery,
+        relay::Relay,
+        worker::{Shutdown, Worker, WorkerBuilder, WorkerConfig},
+    },
     store::{
         Lane, Store,
         tasks::{Act, Creation, Outcome},
@@ -178,6 +184,28 @@ impl Workshop {
         let reason = headers.inner().get("x-unstuck-reason").expect("a reason").clone();
         let reason = reason.as_long_string().expect("text").to_string();
         (body, reason)
+    }
+
+    /// Publishes what is due and looks after lapsed leases, as `unstuck serve` does, until the answer is dropped.
+    pub fn serve(&self) -> DropGuard {
+        let stop = CancellationToken::new();
+        let queues = QueueBook::new(self.store.clone(), self.queue_type, true);
+        let relay = Relay::new(self.store.clone(), self.publisher.clone(), queues);
+        tokio::spawn(relay.clone().run(stop.clone()));
+        let (store, stopped) = (self.store.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_millis(200));
+            while tokio::select! { _ = every.tick() => true, () = stopped.cancelled() => false } {
+                // A locked database is looked at again in the next round.
+                if recovery::tick(&store, LEASE)
+                    .await
+                    .is_ok_and(|tally| tally.resent > 0)
+                {
+                    relay.nudge();
+                }
+            }
+        });
+        stop.drop_guard()
     }
 
     pub async fn close(self) {
