@@ -222,6 +222,11 @@ impl Sources {
         });
     }
 
+    /// The given values as environment variables, for a process of this binary that shall use the same.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(key, given)| (variable(key), given.text.clone())).collect()
+    }
+
     fn text(&self, key: &'static str) -> Option<Given> {
         let default = || {
             let setting = SETTINGS.iter().find(|setting| setting.key == key)?;

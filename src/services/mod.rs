@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod batch;
+pub mod demo;
 pub mod exec;
 pub mod guard;
 pub mod lifecycle;

@@ -1,5 +1,7 @@
 //! The queues that carry tasks, and their settings here.
 
+use std::time::Duration;
+
 use super::{
     Lane, Store, StoreError,
     db::{Sql, execute, fetch_all, fetch_optional, sql},
@@ -21,6 +23,8 @@ const ADD: Sql = sql!(
 
 const ONE: Sql = sql!("SELECT name, queue_type, backlog_target_s FROM queues WHERE name = $1");
 
+const SET_BACKLOG_TARGET: Sql = sql!("UPDATE queues SET backlog_target_s = $2 WHERE name = $1");
+
 const PAGE: Sql =
     sql!("SELECT name, queue_type, backlog_target_s FROM queues WHERE name > $1 ORDER BY name LIMIT $2");
 
@@ -30,6 +34,14 @@ impl Store {
         let mut tx = self.begin(Lane::Shared).await?;
         let now = self.now_in(&mut tx).await?;
         execute!(&mut tx, ADD, name, queue_type, At(now))?;
+        tx.commit().await
+    }
+
+    /// Sets the wait that staff find acceptable, in whole seconds. A queue that is not known stays unknown.
+    pub async fn set_backlog_target(&self, name: &str, target: Duration) -> Result<(), StoreError> {
+        let seconds = i64::try_from(target.as_secs()).unwrap_or(i64::MAX);
+        let mut tx = self.begin(Lane::Shared).await?;
+        execute!(&mut tx, SET_BACKLOG_TARGET, name, seconds)?;
         tx.commit().await
     }
 
