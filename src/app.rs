@@ -10,7 +10,9 @@ use crate::{
     broker::{LinkState, Publisher},
     config::Config,
     services::{
-        accounts::Accounts, lifecycle::Lifecycle, queues::QueueBook, recovery, relay::Relay, submit::Submit,
+        accounts::Accounts,
+        demo::{self, CrewConfig},
+        lifecycle::Lifecycle, queues::QueueBook, recovery, relay::Relay, submit::Submit,
     },
     store::{Lane, Store},
     telemetry,
@@ -25,56 +27,100 @@ use crate::{
 /// How often running tasks whose lease is over are looked after.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs the site, the API, the relay, the recovery and the detector until `stop`.
-///
-/// The broker may be away: starts are recorded and go out when it comes back. Errors: the address is taken, or the
-/// database can't be opened.
-pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
-    let metrics = telemetry::start_metrics()?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("can't listen on {}", config.listen))?;
-    let store = Store::open(&config.database_url).await?;
-    let accounts = Accounts::new(store.clone(), config.api_token.as_deref());
-    greet(&accounts, &config).await?;
-    let publisher = Publisher::spawn(config.broker.clone().named("unstuck serve"));
-    let queues = QueueBook::new(store.clone(), config.queue_type, config.open_queues);
-    let relay = Relay::new(store.clone(), publisher.clone(), queues.clone());
-    let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
-    let site = Arc::new(Site {
-        store: store.clone(),
-        accounts,
-        origin: Arc::new(origin(&config)),
-        links: links(publisher.link()),
-        counts: watch::channel(Counts::default()).1,
-        submit: Submit::spawn(store.clone(), acts, queues, relay.clone()),
-        work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
-        publisher: publisher.link(),
-        metrics,
-    });
-    let limits = Limits::default();
-    let mut parts = JoinSet::new();
-    parts.spawn(relay.clone().run(stop.clone()));
-    parts.spawn(recover(store.clone(), config.lease, relay, stop.clone()));
-    parts.spawn(web::server::serve(
-        listener,
-        web::router(site, limits),
-        limits,
-        stop.clone(),
-    ));
-    tracing::info!(address = %config.listen, database = store.engine(), "serving");
-    // A part ends only because it was told to. One that ends by itself has panicked: then the process ends too, and
-    // whoever started it starts it again.
-    let ended = parts.join_next().await;
-    let told = stop.is_cancelled();
-    stop.cancel();
-    while parts.join_next().await.is_some() {}
-    store.close().await;
-    match ended {
-        Some(Err(error)) => Err(error).context("a part of the server broke"),
-        _ if told => Ok(()),
-        _ => anyhow::bail!("a part of the server ended by itself"),
+/// The parts that run side by side in one process.
+pub struct App {
+    pub store: Store,
+    pub submit: Submit,
+    pub publisher: Publisher,
+    parts: JoinSet<anyhow::Result<()>>,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Starts the site, the API, the relay, the recovery and the detector; they run until `stop`.
+    ///
+    /// The broker may be away: starts are recorded and go out when it comes back. Errors: the address is taken, or the
+    /// database can't be opened.
+    pub async fn start(config: &Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        let metrics = telemetry::start_metrics()?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("can't listen on {}", config.listen))?;
+        let store = Store::open(&config.database_url).await?;
+        let accounts = Accounts::new(store.clone(), config.api_token.as_deref());
+        greet(&accounts, config).await?;
+        let publisher = Publisher::spawn(config.broker.clone().named("unstuck serve"));
+        let queues = QueueBook::new(store.clone(), config.queue_type, config.open_queues);
+        let relay = Relay::new(store.clone(), publisher.clone(), queues.clone());
+        let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
+        let submit = Submit::spawn(store.clone(), acts, queues, relay.clone());
+        let site = Arc::new(Site {
+            store: store.clone(),
+            accounts,
+            origin: Arc::new(origin(config)),
+            links: links(publisher.link()),
+            counts: watch::channel(Counts::default()).1,
+            submit: submit.clone(),
+            work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
+            publisher: publisher.link(),
+            metrics,
+        });
+        let limits = Limits::default();
+        let mut app = Self { store: store.clone(), submit, publisher, parts: JoinSet::new(), stop: stop.clone() };
+        app.add(relay.clone().run(stop.clone()));
+        app.add(recover(store.clone(), config.lease, relay, stop.clone()));
+        app.add(web::server::serve(listener, web::router(site, limits), limits, stop));
+        tracing::info!(address = %config.listen, database = store.engine(), "serving");
+        Ok(app)
     }
+
+    /// Adds a part that runs until `stop`.
+    fn add(&mut self, part: impl Future<Output = ()> + Send + 'static) {
+        self.add_fallible(async {
+            part.await;
+            Ok(())
+        });
+    }
+
+    /// Adds a part whose error ends the process.
+    pub fn add_fallible(&mut self, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.parts.spawn(part);
+    }
+
+    /// Waits for the end, in good order.
+    ///
+    /// A part ends only because it was told to. One that ends by itself is broken: then the process ends too, and
+    /// whoever started it starts it again.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let ended = self.parts.join_next().await;
+        let told = self.stop.is_cancelled();
+        self.stop.cancel();
+        while self.parts.join_next().await.is_some() {}
+        self.store.close().await;
+        match ended {
+            Some(Err(error)) => Err(error).context("a part of the process broke"),
+            Some(Ok(Err(error))) => Err(error),
+            _ if told => Ok(()),
+            _ => anyhow::bail!("a part of the process ended by itself"),
+        }
+    }
+}
+
+/// `serve` with the demo's workload, workers and troubles beside it. `environment` is handed to its workers.
+pub async fn demo(
+    config: &Config,
+    environment: Vec<(String, String)>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let store = Store::open(&config.database_url).await?;
+    demo::claim_database(&store).await?;
+    store.close().await;
+    let mut app = App::start(config, stop.clone()).await?;
+    let program = std::env::current_exe().context("can't find this program's own file")?;
+    let crew = CrewConfig { program, environment };
+    let run = demo::run(app.store.clone(), app.submit.clone(), app.publisher.clone(), crew, stop);
+    app.add_fallible(async { Ok(run.await?) });
+    app.run().await
 }
 
 /// Makes the first administrator when there is no user; a password made for them is printed here and nowhere else.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueuePurgeOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 use thiserror::Error;
@@ -201,6 +201,15 @@ impl Publisher {
             .queues
             .insert(spec.name.clone());
         Ok(())
+    }
+
+    /// Takes every ready message off a queue; answers how many. What consumers hold stays with them.
+    pub async fn purge(&self, queue: &str) -> Result<u32, PublishFault> {
+        let session = self.session().await?;
+        let closed = |error: RequestError| PublishFault::Closed { detail: error.to_string() };
+        let channel = session.channel().await.map_err(closed)?;
+        let purge = channel.queue_purge(ShortString::from(queue), QueuePurgeOptions::default());
+        session.request(purge).await.map_err(closed)
     }
 
     /// Closes the connection. Windows under way end as `Unknown`.

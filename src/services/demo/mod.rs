@@ -8,8 +8,6 @@ mod crew;
 mod troubles;
 mod workload;
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 pub use crew::CrewConfig;
@@ -64,14 +62,12 @@ pub async fn run(
     config: CrewConfig,
     stop: CancellationToken,
 ) -> Result<(), DemoError> {
-    // The demo's own idea of a long wait, so that a backlog shows within minutes.
-    store.set_backlog_target(VIDEO, Duration::from_secs(120)).await?;
     let mut crew = Crew::new(config);
     for post in Post::ALL {
         crew.start(*post)?;
     }
     let workload = Workload::new(submit);
-    let troubles = troubles::stage(&mut crew, &workload, &publisher);
+    let troubles = troubles::stage(&mut crew, &workload, &publisher, &store);
     let outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
         () = workload.trickle() => Ok(()),

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    DemoError, MAIL,
+    DemoError, MAIL, VIDEO,
     crew::{Crew, Post},
     workload::Workload,
 };
-use crate::broker::Publisher;
+use crate::{broker::Publisher, store::Store};
 
 /// Time for a newcomer to look around before the first trouble.
 const QUIET: Duration = Duration::from_secs(25);
@@ -16,9 +16,18 @@ const BETWEEN: Duration = Duration::from_secs(30);
 /// Longer than a lease and the broker's own patience with a silent connection.
 const LONG: Duration = Duration::from_secs(75);
 
+/// The demo's own idea of a long wait, so that a backlog shows within minutes.
+const BACKLOG_TARGET: Duration = Duration::from_secs(120);
+
 /// Stages one trouble after the other, again and again.
-pub(super) async fn stage(crew: &mut Crew, workload: &Workload, publisher: &Publisher) -> Result<(), DemoError> {
+pub(super) async fn stage(
+    crew: &mut Crew,
+    workload: &Workload,
+    publisher: &Publisher,
+    store: &Store,
+) -> Result<(), DemoError> {
     pause(QUIET).await;
+    store.set_backlog_target(VIDEO, BACKLOG_TARGET).await?;
     loop {
         purge(crew, workload, publisher).await?;
         pause(BETWEEN).await;
