@@ -12,7 +12,11 @@ use crate::{
     services::{
         accounts::Accounts,
         demo::{self, CrewConfig},
-        lifecycle::Lifecycle, queues::QueueBook, recovery, relay::Relay, submit::Submit,
+        lifecycle::Lifecycle,
+        queues::QueueBook,
+        recovery,
+        relay::Relay,
+        submit::Submit,
     },
     store::{Lane, Store},
     telemetry,
@@ -66,10 +70,21 @@ impl App {
             metrics,
         });
         let limits = Limits::default();
-        let mut app = Self { store: store.clone(), submit, publisher, parts: JoinSet::new(), stop: stop.clone() };
+        let mut app = Self {
+            store: store.clone(),
+            submit,
+            publisher,
+            parts: JoinSet::new(),
+            stop: stop.clone(),
+        };
         app.add(relay.clone().run(stop.clone()));
         app.add(recover(store.clone(), config.lease, relay, stop.clone()));
-        app.add(web::server::serve(listener, web::router(site, limits), limits, stop));
+        app.add(web::server::serve(
+            listener,
+            web::router(site, limits),
+            limits,
+            stop,
+        ));
         tracing::info!(address = %config.listen, database = store.engine(), "serving");
         Ok(app)
     }
@@ -118,7 +133,13 @@ pub async fn demo(
     let mut app = App::start(config, stop.clone()).await?;
     let program = std::env::current_exe().context("can't find this program's own file")?;
     let crew = CrewConfig { program, environment };
-    let run = demo::run(app.store.clone(), app.submit.clone(), app.publisher.clone(), crew, stop);
+    let run = demo::run(
+        app.store.clone(),
+        app.submit.clone(),
+        app.publisher.clone(),
+        crew,
+        stop,
+    );
     app.add_fallible(async { Ok(run.await?) });
     app.run().await
 }
@@ -126,11 +147,17 @@ pub async fn demo(
 /// Makes the first administrator when there is no user; a password made for them is printed here and nowhere else.
 async fn greet(accounts: &Accounts, config: &Config) -> anyhow::Result<()> {
     let (email, password) = (config.admin_email.as_deref(), config.admin_password.as_deref());
-    let added = accounts.first_administrator(email, password).await.context("the first administrator")?;
+    let added = accounts
+        .first_administrator(email, password)
+        .await
+        .context("the first administrator")?;
     if let Some(added) = added {
         match added.password {
             Some(password) => {
-                println!("First administrator: {}\nPassword, shown only now: {password}", added.email);
+                println!(
+                    "First administrator: {}\nPassword, shown only now: {password}",
+                    added.email
+                );
             }
             None => println!("First administrator: {}", added.email),
         }
@@ -148,8 +175,14 @@ fn links(publisher: watch::Receiver<LinkState>) -> Arc<dyn Fn() -> Vec<Link> + S
             LinkState::Down { .. } => LinkHealth::Down,
         };
         vec![
-            Link { name: LinkName::Database, health: LinkHealth::Up },
-            Link { name: LinkName::Publisher, health },
+            Link {
+                name: LinkName::Database,
+                health: LinkHealth::Up,
+            },
+            Link {
+                name: LinkName::Publisher,
+                health,
+            },
         ]
     })
 }

@@ -1,15 +1,25 @@
 //! The command line: parses it, gathers the configuration, and runs one command.
 
+mod accounts;
 mod settings;
 mod worker;
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use clap::{Parser, Subcommand};
+use accounts::{TokenCommand, UserCommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{app, config::Config, store::Store, telemetry};
+use crate::{
+    app::{self, App},
+    config::Config,
+    store::Store,
+    telemetry,
+};
 use settings::SettingArgs;
 use worker::WorkerArgs;
 
@@ -30,8 +40,24 @@ enum Command {
     Serve,
     /// Take tasks from queues and run a program for each.
     Worker(WorkerArgs),
+    /// `serve`, and a worker in the same process when a queue and a program are given.
+    All(AllArgs),
+    /// `serve` with a lively sample workload, its workers, and troubles to look at.
+    Demo,
+    /// Add, list, disable people; make a new password.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Create, list, revoke the tokens of programs.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Bring the database's tables up to date, and end.
     Migrate,
+}
+
+#[derive(Debug, Default, Args)]
+struct AllArgs {
+    #[command(flatten)]
+    worker: Option<WorkerArgs>,
 }
 
 /// Runs the command that the process was started with.
@@ -48,12 +74,16 @@ pub fn run() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
-    let config = cli.settings.gather()?.check()?;
+    let command = cli.command.unwrap_or_else(|| Command::All(AllArgs::default()));
+    let mut sources = cli.settings.gather()?;
+    if matches!(command, Command::Demo) {
+        sources.or_default("database_url", "sqlite://unstuck-demo.db");
+    }
+    let config = sources.check()?;
     telemetry::start_log(&config.log, config.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let signals = Signals::listen()?;
-        let command = cli.command.unwrap_or(Command::Serve);
         // A worker hears the second signal itself: its programs end before it does.
         let halts = !matches!(command, Command::Worker(_));
         let command = async {
@@ -61,7 +91,11 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
                 Command::Worker(args) => {
                     worker::run(args, config, signals.stop.clone(), signals.halt.clone()).await
                 }
-                Command::Serve => app::serve(config, signals.stop.clone()).await,
+                Command::Serve => App::start(&config, signals.stop.clone()).await?.run().await,
+                Command::All(args) => all(args, config, &signals).await,
+                Command::Demo => app::demo(&config, sources.environment(), signals.stop.clone()).await,
+                Command::User(command) => accounts::run_user(command, &config).await,
+                Command::Token(command) => accounts::run_token(command, &config).await,
                 Command::Migrate => migrate(&config).await,
             }
         };
@@ -74,12 +108,31 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     done
 }
 
+async fn all(args: AllArgs, config: Config, signals: &Signals) -> anyhow::Result<()> {
+    let mut app = App::start(&config, signals.stop.clone()).await?;
+    match args.worker {
+        Some(worker) => app.add_fallible(worker::run(
+            worker,
+            config,
+            signals.stop.clone(),
+            signals.halt.clone(),
+        )),
+        None => {
+            tracing::info!("no worker runs here: give `all` a --queue and --exec, or start `unstuck worker`")
+        }
+    }
+    app.run().await
+}
+
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = Store::open(&config.database_url).await?;
     println!("the {} database is up to date", store.engine());
     store.close().await;
     Ok(())
 }
+
+/// Signals so close together are one wish: whoever signals a process and its group sends two.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// What SIGTERM and SIGINT ask for: the first to stop in good order, the second to stop at once.
 struct Signals {
@@ -97,13 +150,21 @@ impl Signals {
         };
         let (stop, halt) = (signals.stop.clone(), signals.halt.clone());
         tokio::spawn(async move {
-            for token in [stop, halt] {
+            let mut first: Option<Instant> = None;
+            loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                tracing::info!("stopping");
-                token.cancel();
+                match first {
+                    None => {
+                        tracing::info!("stopping");
+                        stop.cancel();
+                        first = Some(Instant::now());
+                    }
+                    Some(first) if first.elapsed() < SAME_WISH => {}
+                    Some(_) => return halt.cancel(),
+                }
             }
         });
         Ok(signals)

@@ -16,9 +16,10 @@ use crate::{
 /// Takes tasks from queues and runs a program for each: the payload on its standard input as JSON, its standard
 /// output as the result. Exit status 0 is success, 75 is tried again later, any other is a failure.
 #[derive(Debug, Args)]
+#[group(id = "work", multiple = true, requires_all = ["queue", "exec"])]
 pub(super) struct WorkerArgs {
     /// Queue to take tasks from; may be given several times.
-    #[arg(long, required = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     queue: Vec<String>,
     /// Only kind of task to run; every kind when not given. Messages of other kinds are dead-lettered.
     #[arg(long, value_name = "KIND")]
@@ -30,7 +31,7 @@ pub(super) struct WorkerArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     drain_s: u32,
     /// The program and its arguments: the rest of the line, as it is. No shell reads it.
-    #[arg(long, required = true, num_args = 1.., allow_hyphen_values = true, value_names = ["CMD", "ARG"])]
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_names = ["CMD", "ARG"])]
     exec: Vec<OsString>,
 }
 

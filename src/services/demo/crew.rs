@@ -1,13 +1,6 @@
 //! The demo's workers: real processes of this same binary, each running a small program.
 
-use std::{
-    collections::HashMap,
-    ffi::OsString,
-    io,
-    path::PathBuf,
-    process::Stdio,
-    time::Duration,
-};
+use std::{collections::HashMap, ffi::OsString, io, path::PathBuf, process::Stdio, time::Duration};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -104,16 +97,32 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn new(config: CrewConfig) -> Self {
-        Self { config, workers: HashMap::new() }
+        Self {
+            config,
+            workers: HashMap::new(),
+        }
     }
 
     /// Starts a worker at its post; one that is there already stays.
     pub(super) fn start(&mut self, post: Post) -> io::Result<()> {
-        if self.workers.get_mut(&post).is_some_and(|child| matches!(child.try_wait(), Ok(None))) {
+        if self
+            .workers
+            .get_mut(&post)
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+        {
             return Ok(());
         }
         let arguments: [OsString; 10] = [
-            "worker", "--queue", post.queue(), "--concurrency", post.concurrency(), "--exec", "sh", "-c", post.script(), "demo",
+            "worker",
+            "--queue",
+            post.queue(),
+            "--concurrency",
+            post.concurrency(),
+            "--exec",
+            "sh",
+            "-c",
+            post.script(),
+            "demo",
         ]
         .map(OsString::from);
         let child = Command::new(&self.config.program)
@@ -159,7 +168,11 @@ impl Crew {
     }
 
     fn signal(&self, post: Post, signal: Signal) {
-        let id = self.workers.get(&post).and_then(Child::id).and_then(|id| i32::try_from(id).ok());
+        let id = self
+            .workers
+            .get(&post)
+            .and_then(Child::id)
+            .and_then(|id| i32::try_from(id).ok());
         if let Some(id) = id
             && let Err(error) = kill(Pid::from_raw(id), signal)
         {
@@ -169,8 +182,12 @@ impl Crew {
 
     /// Waits for a worker's end, and kills it when that takes too long.
     async fn gone(&mut self, post: Post) {
-        let Some(mut child) = self.workers.remove(&post) else { return };
-        if tokio::time::timeout(Duration::from_secs(30), child.wait()).await.is_err()
+        let Some(mut child) = self.workers.remove(&post) else {
+            return;
+        };
+        if tokio::time::timeout(Duration::from_secs(30), child.wait())
+            .await
+            .is_err()
             && let Err(error) = child.kill().await
         {
             tracing::warn!(%error, %post, "the worker could not be ended");

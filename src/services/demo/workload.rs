@@ -12,7 +12,14 @@ use crate::{
     store::tasks::Creation,
 };
 
-const CUSTOMERS: &[&str] = &["Aster Ltd", "Birch & Sons", "Cedar GmbH", "Dahlia SA", "Elm 科技", "Fern Oy"];
+const CUSTOMERS: &[&str] = &[
+    "Aster Ltd",
+    "Birch & Sons",
+    "Cedar GmbH",
+    "Dahlia SA",
+    "Elm 科技",
+    "Fern Oy",
+];
 
 /// Creates and starts the demo's tasks.
 pub(super) struct Workload {
@@ -41,7 +48,13 @@ impl Workload {
     pub(super) async fn report(&self, round: usize) {
         let customer = CUSTOMERS[round % CUSTOMERS.len()];
         let payload = json!({ "customer": customer, "month": "2026-01", "format": "pdf" });
-        self.start(REPORTS, "report", format!("Monthly report for {customer}"), payload).await;
+        self.start(
+            REPORTS,
+            "report",
+            format!("Monthly report for {customer}"),
+            payload,
+        )
+        .await;
     }
 
     /// Most letters arrive; every fifth finds a full mailbox, every ninth an address that does not exist.
@@ -53,12 +66,14 @@ impl Workload {
             _ => "office@example.com",
         };
         let payload = json!({ "customer": customer, "to": to, "template": "invoice" });
-        self.start(MAIL, "letter", format!("Invoice to {customer}"), payload).await;
+        self.start(MAIL, "letter", format!("Invoice to {customer}"), payload)
+            .await;
     }
 
     pub(super) async fn video(&self, round: usize) {
         let payload = json!({ "scene": round, "resolution": "1920x1080" });
-        self.start(VIDEO, "render", format!("Render scene {round}"), payload).await;
+        self.start(VIDEO, "render", format!("Render scene {round}"), payload)
+            .await;
     }
 
     async fn start(&self, queue: &str, kind: &str, title: String, payload: Value) {
@@ -76,7 +91,11 @@ impl Workload {
             start: true,
             traceparent: None,
         };
-        let creation = Creation { tasks: vec![task], principal: "system".to_owned(), idempotency: None };
+        let creation = Creation {
+            tasks: vec![task],
+            principal: "system".to_owned(),
+            idempotency: None,
+        };
         if let Err(error) = self.submit.create(creation).await {
             log_refusal(&error);
         }
