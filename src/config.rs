@@ -224,7 +224,10 @@ impl Sources {
 
     /// The given values as environment variables, for a process of this binary that shall use the same.
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.0.iter().map(|(key, given)| (variable(key), given.text.clone())).collect()
+        self.0
+            .iter()
+            .map(|(key, given)| (variable(key), given.text.clone()))
+            .collect()
     }
 
     fn text(&self, key: &'static str) -> Option<Given> {
@@ -490,6 +493,32 @@ mod tests {
         assert!(
             error.starts_with("unknown setting leese_s in unstuck.toml"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn the_readme_has_every_setting_as_the_code_has_it() {
+        let readme = include_str!("../README.md");
+        for Setting {
+            key, default, about, ..
+        } in SETTINGS
+        {
+            let default = if default.is_empty() {
+                "–".to_owned()
+            } else {
+                format!("`{default}`")
+            };
+            let row = format!("| `{}` | {default} | {about} |", variable(key));
+            assert!(readme.contains(&row), "README.md lacks the row {row}");
+        }
+        let rows = readme
+            .lines()
+            .filter(|line| line.starts_with("| `UNSTUCK_"))
+            .count();
+        assert_eq!(
+            rows,
+            SETTINGS.len(),
+            "README.md has rows of settings that do not exist"
         );
     }
 
