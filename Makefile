@@ -1,6 +1,6 @@
 # What can be done with this checkout. Each target installs what it needs first; see scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help run build check fmt test test-fast faults browser clean
+.PHONY: help run build check fmt test test-fast faults browser bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf 'make %-10s %s\n' "$$name" "$$what"; done
@@ -28,6 +28,9 @@ faults: ## only what kills, stops and cuts things
 
 browser: ## only the browser tests
 	@scripts/test.sh browser
+
+bench: ## throughput and page times, as ratios of one run
+	@scripts/bench.sh
 
 clean: ## deletes what was built, and the private services with their data
 	@scripts/clean.sh
