@@ -1,6 +1,7 @@
 //! Decides: states, transitions, rules. Pure: no I/O, no clock, no async.
 
 pub mod access;
+pub mod attachment;
 pub mod audit;
 pub mod evidence;
 pub mod finding;
@@ -9,6 +10,7 @@ pub mod observation;
 pub mod retry;
 pub mod rules;
 pub mod task;
+pub mod ticket;
 pub mod time;
 pub mod transition;
 pub mod words;
