@@ -34,18 +34,66 @@ struct Kind {
 }
 
 const KINDS: &[Kind] = &[
-    Kind { extensions: &["txt", "log"], content_type: "text/plain", shows_as: &[] },
-    Kind { extensions: &["csv"], content_type: "text/csv", shows_as: &[] },
-    Kind { extensions: &["json"], content_type: "application/json", shows_as: &[] },
-    Kind { extensions: &["png"], content_type: "image/png", shows_as: &["image/png"] },
-    Kind { extensions: &["jpg", "jpeg"], content_type: "image/jpeg", shows_as: &["image/jpeg"] },
-    Kind { extensions: &["gif"], content_type: "image/gif", shows_as: &["image/gif"] },
-    Kind { extensions: &["webp"], content_type: "image/webp", shows_as: &["image/webp"] },
-    Kind { extensions: &["pdf"], content_type: "application/pdf", shows_as: &["application/pdf"] },
-    Kind { extensions: &["zip"], content_type: "application/zip", shows_as: &["application/zip"] },
-    Kind { extensions: &["gz", "tgz"], content_type: "application/gzip", shows_as: &["application/gzip"] },
-    Kind { extensions: &["mp4"], content_type: "video/mp4", shows_as: &["video/mp4"] },
-    Kind { extensions: &["webm"], content_type: "video/webm", shows_as: &["video/webm", "video/x-matroska"] },
+    Kind {
+        extensions: &["txt", "log"],
+        content_type: "text/plain",
+        shows_as: &[],
+    },
+    Kind {
+        extensions: &["csv"],
+        content_type: "text/csv",
+        shows_as: &[],
+    },
+    Kind {
+        extensions: &["json"],
+        content_type: "application/json",
+        shows_as: &[],
+    },
+    Kind {
+        extensions: &["png"],
+        content_type: "image/png",
+        shows_as: &["image/png"],
+    },
+    Kind {
+        extensions: &["jpg", "jpeg"],
+        content_type: "image/jpeg",
+        shows_as: &["image/jpeg"],
+    },
+    Kind {
+        extensions: &["gif"],
+        content_type: "image/gif",
+        shows_as: &["image/gif"],
+    },
+    Kind {
+        extensions: &["webp"],
+        content_type: "image/webp",
+        shows_as: &["image/webp"],
+    },
+    Kind {
+        extensions: &["pdf"],
+        content_type: "application/pdf",
+        shows_as: &["application/pdf"],
+    },
+    Kind {
+        extensions: &["zip"],
+        content_type: "application/zip",
+        shows_as: &["application/zip"],
+    },
+    Kind {
+        extensions: &["gz", "tgz"],
+        content_type: "application/gzip",
+        shows_as: &["application/gzip"],
+    },
+    Kind {
+        extensions: &["mp4"],
+        content_type: "video/mp4",
+        shows_as: &["video/mp4"],
+    },
+    Kind {
+        extensions: &["webm"],
+        content_type: "video/webm",
+        shows_as: &["video/webm", "video/x-matroska"],
+    },
 ];
 
 /// Every extension that is taken, for the form's file chooser and the texts.
@@ -72,7 +120,11 @@ pub fn content_type(name: &str, shown: Shown<'_>) -> Result<&'static str, Fault>
         (allowed, Some(magic)) => allowed.contains(&magic),
         (_, None) => false,
     };
-    if agrees { Ok(kind.content_type) } else { Err(Fault::FileMismatch) }
+    if agrees {
+        Ok(kind.content_type)
+    } else {
+        Err(Fault::FileMismatch)
+    }
 }
 
 /// Whether a file of this name could be taken at all: known before its content is.
@@ -82,7 +134,9 @@ pub fn is_taken(name: &str) -> bool {
 
 fn kind_of(name: &str) -> Option<&'static Kind> {
     let extension = name.rsplit_once('.')?.1.to_ascii_lowercase();
-    KINDS.iter().find(|kind| kind.extensions.contains(&extension.as_str()))
+    KINDS
+        .iter()
+        .find(|kind| kind.extensions.contains(&extension.as_str()))
 }
 
 /// The name as it is kept and shown: the last part of a path, one line, without control and direction characters,
@@ -134,14 +188,23 @@ mod tests {
             ("a.png", Some("text/html"), true, Err(Fault::FileMismatch)),
             ("a.png", None, true, Err(Fault::FileMismatch)),
             ("a.jpg", Some("image/png"), false, Err(Fault::FileMismatch)),
-            ("a.txt", Some("application/x-executable"), false, Err(Fault::FileMismatch)),
+            (
+                "a.txt",
+                Some("application/x-executable"),
+                false,
+                Err(Fault::FileMismatch),
+            ),
             ("a.html", Some("text/html"), true, Err(Fault::FileType)),
             ("a.svg", Some("text/xml"), true, Err(Fault::FileType)),
             ("a.png.exe", Some("image/png"), false, Err(Fault::FileType)),
             ("png", Some("image/png"), false, Err(Fault::FileType)),
             ("", None, true, Err(Fault::FileType)),
         ] {
-            assert_eq!(content_type(name, shown(magic, text)), is, "{name} {magic:?} {text}");
+            assert_eq!(
+                content_type(name, shown(magic, text)),
+                is,
+                "{name} {magic:?} {text}"
+            );
         }
     }
 
@@ -170,6 +233,9 @@ mod tests {
         let name = clean_name(&format!("{}.json", "长".repeat(10_000)));
         assert_eq!(name.chars().count(), NAME_MAX);
         assert!(name.ends_with("….json"), "{name}");
-        assert_eq!(clean_name(&format!("a.{}", "b".repeat(10_000))).chars().count(), NAME_MAX);
+        assert_eq!(
+            clean_name(&format!("a.{}", "b".repeat(10_000))).chars().count(),
+            NAME_MAX
+        );
     }
 }

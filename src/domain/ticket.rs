@@ -79,7 +79,11 @@ impl Author {
 
     /// From the kept text.
     pub fn from_kept(text: String) -> Self {
-        if text == Self::REPORTER { Self::Reporter } else { Self::Staff(text) }
+        if text == Self::REPORTER {
+            Self::Reporter
+        } else {
+            Self::Staff(text)
+        }
     }
 
     pub fn as_str(&self) -> &str {
@@ -135,8 +139,11 @@ impl FromStr for Reference {
         if text.len() > 64 {
             return Err(NotAReference);
         }
-        let text: String =
-            text.to_ascii_uppercase().chars().filter(|char| !matches!(char, '-' | ' ' | '_')).collect();
+        let text: String = text
+            .to_ascii_uppercase()
+            .chars()
+            .filter(|char| !matches!(char, '-' | ' ' | '_'))
+            .collect();
         let digits = text.strip_prefix("OPS").unwrap_or(&text);
         let mut number = 0u32;
         if digits.chars().count() != 6 {
@@ -148,8 +155,10 @@ impl FromStr for Reference {
                 'I' | 'L' => '1',
                 other => other,
             };
-            let digit =
-                ALPHABET.iter().position(|digit| char::from(*digit) == char).ok_or(NotAReference)?;
+            let digit = ALPHABET
+                .iter()
+                .position(|digit| char::from(*digit) == char)
+                .ok_or(NotAReference)?;
             number = number << 5 | u32::try_from(digit).map_err(|_| NotAReference)?;
         }
         Ok(Self::from_random(number))
@@ -241,7 +250,12 @@ pub struct FieldFault {
 
 impl FieldFault {
     pub const fn new(field: ReportField, fault: Fault) -> Self {
-        Self { field, fault, limit: None, file: None }
+        Self {
+            field,
+            fault,
+            limit: None,
+            file: None,
+        }
     }
 
     pub const fn limit(mut self, limit: u64) -> Self {
@@ -300,7 +314,12 @@ impl Report {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self { subject, description, email: (!email.is_empty()).then_some(email), task_id: parsed })
+        Ok(Self {
+            subject,
+            description,
+            email: (!email.is_empty()).then_some(email),
+            task_id: parsed,
+        })
     }
 }
 
@@ -322,14 +341,21 @@ fn text(field: ReportField, text: String, max: usize) -> Result<String, FieldFau
 /// The text on one line: runs of white space and control characters are one space, none at the ends.
 pub fn one_line(text: &str) -> String {
     let words = text.split(|char: char| char.is_whitespace() || char.is_control());
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The text with `\n` line ends, without other control characters than tabs, and without white space at its end.
 pub fn lines(text: &str) -> String {
     let mut out = text.replace("\r\n", "\n").replace('\r', "\n");
     out.retain(|char| matches!(char, '\n' | '\t') || !char.is_control());
-    let blank = out.lines().take_while(|line| line.trim().is_empty()).map(|line| line.len() + 1).sum::<usize>();
+    let blank = out
+        .lines()
+        .take_while(|line| line.trim().is_empty())
+        .map(|line| line.len() + 1)
+        .sum::<usize>();
     out.get(blank..).unwrap_or_default().trim_end().to_owned()
 }
 
@@ -343,9 +369,9 @@ fn is_email(text: &str) -> bool {
         && (1..=64).contains(&local.len())
         && !local.contains('@')
         && domain.split('.').count() >= 2
-        && domain.split('.').all(|label| {
-            !label.is_empty() && label.chars().all(|char| char.is_alphanumeric() || char == '-')
-        })
+        && domain
+            .split('.')
+            .all(|label| !label.is_empty() && label.chars().all(|char| char.is_alphanumeric() || char == '-'))
         && local.chars().all(plain)
 }
 
@@ -358,11 +384,24 @@ mod tests {
         let reference = Reference::from_random(0x1dc9_1153);
         let text = reference.to_string();
         assert_eq!(text.len(), 11, "{text}");
-        for written in [text.clone(), text.to_lowercase(), text.replace('-', ""), text[4..].to_owned()] {
+        for written in [
+            text.clone(),
+            text.to_lowercase(),
+            text.replace('-', ""),
+            text[4..].to_owned(),
+        ] {
             assert_eq!(written.parse(), Ok(reference.clone()), "{written}");
         }
         assert_eq!("ops-oIl1-2k".parse(), "OPS-0111-2K".parse::<Reference>());
-        for wrong in ["", "OPS-", "OPS-7Q4M-2", "OPS-7Q4M-2KX", "OPS-7Q4U-2K", "OPS-é Q4M-2K", "../../x"] {
+        for wrong in [
+            "",
+            "OPS-",
+            "OPS-7Q4M-2",
+            "OPS-7Q4M-2KX",
+            "OPS-7Q4U-2K",
+            "OPS-é Q4M-2K",
+            "../../x",
+        ] {
             assert_eq!(wrong.parse::<Reference>(), Err(NotAReference), "{wrong}");
         }
     }
@@ -393,9 +432,13 @@ mod tests {
     #[test]
     fn an_answer_makes_it_the_reporter_s_turn() {
         use TicketStatus::*;
-        for (status, after) in
-            [(New, Waiting), (Open, Waiting), (Waiting, Waiting), (Resolved, Resolved), (Closed, Closed)]
-        {
+        for (status, after) in [
+            (New, Waiting),
+            (Open, Waiting),
+            (Waiting, Waiting),
+            (Resolved, Resolved),
+            (Closed, Closed),
+        ] {
             assert_eq!(status.after_answer(), after);
         }
     }
@@ -441,7 +484,16 @@ mod tests {
         for fine in ["a@b.example", "名字@例子.中国", "a+b.c@sub.b-c.example"] {
             assert!(is_email(fine), "{fine}");
         }
-        for wrong in ["a", "@b.example", "a@", "a@b", "a@b..example", "a b@c.example", "a@b@c.example", "a@b.ex ample"] {
+        for wrong in [
+            "a",
+            "@b.example",
+            "a@",
+            "a@b",
+            "a@b..example",
+            "a b@c.example",
+            "a@b@c.example",
+            "a@b.ex ample",
+        ] {
             assert!(!is_email(wrong), "{wrong}");
         }
     }

@@ -1,14 +1,20 @@
 //! Does: one use case per file, on top of the store, the broker and a clock.
 
 pub mod accounts;
+pub mod attachments;
 pub mod batch;
 pub mod demo;
 pub mod exec;
+pub mod form_seal;
 pub mod guard;
 pub mod lifecycle;
+pub mod pruner;
 pub mod queues;
 pub mod recovery;
 pub mod relay;
 pub mod renewal;
+pub mod report_limits;
 pub mod submit;
+pub mod ticketing;
+pub mod webhook;
 pub mod worker;

@@ -10,12 +10,15 @@ mod meta;
 mod migrate;
 mod outbox;
 mod queues;
+mod retention;
 mod sessions;
 pub mod tasks;
 pub(crate) mod throughput;
+pub mod tickets;
 mod tokens;
 pub(crate) mod types;
 mod users;
+pub mod webhooks;
 
 use std::sync::{
     Arc,
@@ -27,6 +30,7 @@ use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
 pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use queues::QueueRow;
+pub use retention::Aged;
 pub use sessions::{NewSession, Session};
 pub use tokens::{NewToken, Token};
 pub use users::{Joining, NewUser, User};

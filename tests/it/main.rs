@@ -6,4 +6,5 @@ mod detector;
 mod rabbitmq;
 mod store;
 mod support;
+mod tickets;
 mod worker;

@@ -1,0 +1,8 @@
+//! Tickets, their messages and the rows of their attachments. The files themselves are `services::attachments`' care.
+
+mod read;
+mod rows;
+mod write;
+
+pub use read::{TicketFilter, TicketLine, TicketPage};
+pub use write::{Filed, NewFile, NewMessage, NewTicket, Posted, TicketChange, Updated};
