@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ticket::Fault, time::Time};
+use super::{report::Fault, time::Time};
 
 /// The most files of one message, and of one ticket.
 pub const FILES_PER_MESSAGE: usize = 5;

@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod finding;
 pub mod ledger;
 pub mod observation;
+pub mod report;
 pub mod retry;
 pub mod rules;
 pub mod task;

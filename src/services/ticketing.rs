@@ -17,10 +17,8 @@ use crate::{
     domain::{
         attachment::FILES_PER_MESSAGE,
         audit::AuditEntry,
-        ticket::{
-            Author, Fault, FieldFault, Reference, Reopen, Report, ReportField, ReportForm, Ticket,
-            TicketStatus, Visibility, message_body,
-        },
+        report::{Fault, FieldFault, Report, ReportField, ReportForm, message_body},
+        ticket::{Author, Reference, Reopen, Ticket, TicketStatus, Visibility},
     },
     store::{
         Store, StoreError,

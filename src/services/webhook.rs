@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     broker::tls,
-    domain::{ticket::one_line, time::Time},
+    domain::{report::one_line, time::Time},
     store::{
         Store, StoreError,
         webhooks::{Delivery, TryFailure},

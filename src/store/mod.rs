@@ -33,8 +33,8 @@ pub use queues::QueueRow;
 pub use retention::Aged;
 pub use sessions::{NewSession, Session};
 pub use tokens::{NewToken, Token};
-pub use users::{Joining, NewUser, User};
 use types::At;
+pub use users::{Joining, NewUser, User};
 
 use crate::domain::time::Time;
 

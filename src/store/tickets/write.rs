@@ -10,7 +10,8 @@ use crate::{
     domain::{
         attachment::FILES_PER_TICKET,
         audit::AuditEntry,
-        ticket::{Author, Reference, Reopen, Report, TicketStatus, Visibility},
+        report::Report,
+        ticket::{Author, Reference, Reopen, TicketStatus, Visibility},
         time::Time,
         words::words,
     },

@@ -5,8 +5,9 @@ use tempfile::TempDir;
 use unstuck::{
     domain::{
         audit::AuditEntry,
+        report::{Fault, ReportForm},
         task::NewTask,
-        ticket::{Author, Fault, Reopen, ReportForm, Ticket, TicketStatus, Visibility},
+        ticket::{Author, Reopen, Ticket, TicketStatus, Visibility},
     },
     services::{
         attachments::Quota,

@@ -8,10 +8,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use unstuck::{
-    domain::{
-        attachment::FILE_MAX_BYTES,
-        ticket::{Fault, Visibility},
-    },
+    domain::{attachment::FILE_MAX_BYTES, report::Fault, ticket::Visibility},
     services::{
         attachments::{AttachmentError, Quota},
         ticketing::{Sending, Ticketing},

@@ -8,7 +8,7 @@ mod webhook;
 use std::{path::Path, time::Duration};
 
 use unstuck::{
-    domain::ticket::ReportForm,
+    domain::report::ReportForm,
     services::{
         attachments::{Attachments, Quota, Staged},
         report_limits::{Rate, Rates, ReportLimits},

@@ -5,12 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 use unstuck::{
-    domain::{
-        audit::AuditEntry,
-        task::NewTask,
-        ticket::{ReportForm, TicketStatus},
-        transition::Event,
-    },
+    domain::{audit::AuditEntry, report::ReportForm, task::NewTask, ticket::TicketStatus, transition::Event},
     services::{
         attachments::Quota,
         pruner::{self, Pace, Retention, Tally},

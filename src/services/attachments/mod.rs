@@ -5,9 +5,12 @@
 //! is moved to its place, and the move made durable, before the transaction that writes its row. So a row always has
 //! its file; a file without a row (a crash in between, an aborted upload) is swept.
 
+mod text;
+mod upload;
+
 use std::{
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -17,26 +20,22 @@ use std::{
 };
 
 use nix::sys::statvfs::statvfs;
-use sha2::{Digest, Sha256};
 use tokio::{
     fs::{File, OpenOptions},
-    io::AsyncWriteExt,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 use uuid::Uuid;
 
+pub use upload::{Staged, Upload};
+
 use crate::{
     domain::{
-        attachment::{self, Attachment, FILE_MAX_BYTES, Shown},
-        ticket::{Fault, FieldFault, ReportField},
+        attachment::{self, Attachment},
+        report::{Fault, FieldFault, ReportField},
     },
-    store::{Store, StoreError, tickets::NewFile},
+    store::{Store, StoreError},
 };
 
-/// What a file's type is known by lies within so many first bytes.
-const HEAD_BYTES: usize = 8 * 1024;
-/// How often, in written bytes, the free space is looked at.
-const LOOK_EVERY_BYTES: u64 = 1024 * 1024;
 /// How many uploads are written at once; further ones wait, unread.
 const UPLOADS_AT_ONCE: usize = 8;
 /// A file without a row that is older than any request can last belongs to nobody.
@@ -129,27 +128,7 @@ impl Attachments {
             .await
             .map_err(io::Error::other)?;
         self.check_room(0, &name)?;
-        let id = Uuid::new_v4();
-        let path = self.folder.join("incoming").join(id.simple().to_string());
-        let mut options = OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW);
-        let file = options.open(&path).await?;
-        Ok(Upload {
-            attachments: self.clone(),
-            id,
-            name,
-            file,
-            kept: Kept(Some(path)),
-            hash: Sha256::new(),
-            head: Vec::new(),
-            text: Utf8Check::default(),
-            size_bytes: 0,
-            _permit: permit,
-        })
+        Ok(Upload::begin(self.clone(), name, permit).await?)
     }
 
     /// Opens a stored file for reading; `None` when its row is there and it is not (a folder restored without it).
@@ -196,8 +175,8 @@ impl Attachments {
     /// Whether `more` bytes still fit, into our own quota and beside the database's reserve.
     fn check_room(&self, more: u64, name: &str) -> Result<(), AttachmentError> {
         let disk = statvfs(&*self.folder).map_err(io::Error::from)?;
-        let size = u64::from(disk.blocks()) * u64::from(disk.fragment_size());
-        let free = u64::from(disk.blocks_available()) * u64::from(disk.fragment_size());
+        let size = disk.blocks() * disk.fragment_size();
+        let free = disk.blocks_available() * disk.fragment_size();
         let reserve = (size / 10).min(self.quota.reserve_bytes);
         let used = self.used_bytes.load(Ordering::Relaxed).saturating_add(more);
         if used > self.quota.total_bytes || free < reserve {
@@ -266,201 +245,4 @@ async fn remove(path: &Path) -> io::Result<()> {
 
 fn fault(fault: Fault, name: &str) -> FieldFault {
     FieldFault::new(ReportField::Attachments, fault).file(name)
-}
-
-/// A file that is coming in.
-pub struct Upload {
-    attachments: Attachments,
-    id: Uuid,
-    name: String,
-    file: File,
-    kept: Kept,
-    hash: Sha256,
-    head: Vec<u8>,
-    text: Utf8Check,
-    size_bytes: u64,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Upload {
-    /// Adds the next bytes. Errors: `Refused` past 10 MB, and when the disk or the quota is full.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), AttachmentError> {
-        let before = self.size_bytes;
-        self.size_bytes += bytes.len() as u64;
-        if self.size_bytes > FILE_MAX_BYTES {
-            return Err(fault(Fault::FileTooLarge, &self.name)
-                .limit(FILE_MAX_BYTES)
-                .into());
-        }
-        if before / LOOK_EVERY_BYTES != self.size_bytes / LOOK_EVERY_BYTES {
-            self.attachments.check_room(self.size_bytes, &self.name)?;
-        }
-        let missing = HEAD_BYTES.saturating_sub(self.head.len()).min(bytes.len());
-        self.head.extend_from_slice(&bytes[..missing]);
-        self.hash.update(bytes);
-        self.text.add(bytes);
-        self.file
-            .write_all(bytes)
-            .await
-            .map_err(|error| full_or_broken(error, &self.name))
-    }
-
-    /// Checks the whole file and puts it in its place, durably. Until its row is written it belongs to nobody:
-    /// dropped, it is deleted.
-    ///
-    /// Errors: `Refused` for an empty file, and for one whose content is not what its name says.
-    pub async fn finish(mut self) -> Result<Staged, AttachmentError> {
-        if self.size_bytes == 0 {
-            return Err(fault(Fault::FileEmpty, &self.name).into());
-        }
-        let magic = infer::get(&self.head).map(|kind| kind.mime_type());
-        let shown = Shown {
-            magic,
-            text: self.text.is_text(),
-        };
-        let content_type =
-            attachment::content_type(&self.name, shown).map_err(|wrong| fault(wrong, &self.name))?;
-        self.attachments.check_room(self.size_bytes, &self.name)?;
-        self.file
-            .flush()
-            .await
-            .map_err(|error| full_or_broken(error, &self.name))?;
-        self.file
-            .sync_all()
-            .await
-            .map_err(|error| full_or_broken(error, &self.name))?;
-        let place = self.attachments.place(self.id);
-        if let Some(from) = &self.kept.0 {
-            tokio::fs::rename(from, &place).await?;
-        }
-        self.kept.0 = Some(place);
-        // The new name itself must be on the disk before a row tells of it.
-        File::open(&*self.attachments.folder).await?.sync_all().await?;
-        self.attachments
-            .used_bytes
-            .fetch_add(self.size_bytes, Ordering::Relaxed);
-        let sha256 = self
-            .hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(Staged {
-            file: NewFile {
-                id: self.id,
-                name: self.name,
-                content_type: content_type.to_owned(),
-                size_bytes: self.size_bytes,
-                sha256,
-            },
-            kept: self.kept,
-        })
-    }
-}
-
-/// A full disk is no defect.
-fn full_or_broken(error: io::Error, name: &str) -> AttachmentError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => fault(Fault::StorageFull, name).into(),
-        _ => error.into(),
-    }
-}
-
-/// A file in its place, without a row yet.
-#[derive(Debug)]
-pub struct Staged {
-    pub file: NewFile,
-    kept: Kept,
-}
-
-impl Staged {
-    /// Leaves the file where it is: its row was written, or may have been, and the sweep decides.
-    pub fn keep(mut self) {
-        self.kept.0 = None;
-    }
-}
-
-/// Deletes its file when dropped, unless it was taken out. What a crash leaves, the sweep finds.
-#[derive(Debug)]
-struct Kept(Option<PathBuf>);
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some(path) = self.0.take()
-            && let Err(error) = std::fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(error = %error, "an attachment that nobody wants could not be deleted");
-        }
-    }
-}
-
-/// Whether a stream of bytes is UTF-8 text without NUL, wherever it is cut.
-#[derive(Default)]
-struct Utf8Check {
-    /// The start of a character that the next bytes must complete: at most three bytes.
-    open: Vec<u8>,
-    wrong: bool,
-}
-
-impl Utf8Check {
-    fn add(&mut self, bytes: &[u8]) {
-        if self.wrong {
-            return;
-        }
-        if bytes.contains(&0) {
-            self.wrong = true;
-            return;
-        }
-        let joined;
-        let bytes = if self.open.is_empty() {
-            bytes
-        } else {
-            joined = [self.open.as_slice(), bytes].concat();
-            &joined
-        };
-        let open = match std::str::from_utf8(bytes) {
-            Ok(_) => &[],
-            Err(error) if error.error_len().is_none() => &bytes[error.valid_up_to()..],
-            Err(_) => {
-                self.wrong = true;
-                &[]
-            }
-        };
-        self.open = open.to_vec();
-    }
-
-    fn is_text(&self) -> bool {
-        !self.wrong && self.open.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_text_wherever_the_stream_is_cut() {
-        let text = "naïve 报告 \u{1F600} end".as_bytes();
-        for step in 1..=text.len() {
-            let mut check = Utf8Check::default();
-            text.chunks(step).for_each(|chunk| check.add(chunk));
-            assert!(check.is_text(), "in steps of {step}");
-        }
-    }
-
-    #[test]
-    fn what_is_cut_short_or_holds_a_nul_is_no_text() {
-        for bytes in [
-            &b"a\xe6\x8a"[..],
-            b"a\0b",
-            b"\xff\xfea",
-            b"a\xc0\xafb",
-            b"\xed\xa0\x80",
-        ] {
-            let mut check = Utf8Check::default();
-            bytes.chunks(1).for_each(|chunk| check.add(chunk));
-            assert!(!check.is_text(), "{bytes:?}");
-        }
-    }
 }
