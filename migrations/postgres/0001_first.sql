@@ -160,10 +160,22 @@ CREATE TABLE samples (
   consumers               BIGINT,
   balance                 BIGINT,
   health                  TEXT        NOT NULL,
+  -- Where each of the broker's numbers was read, and how late it could be.
   detail                  JSONB       NOT NULL DEFAULT '{}',
+  -- The first sample of a minute is kept longer than the others, the first of ten minutes longest.
+  kept_for                TEXT        NOT NULL CHECK (kept_for IN ('hour', 'day', 'week')),
   PRIMARY KEY (queue, at)
 );
-CREATE INDEX samples_by_age ON samples (at);
+CREATE INDEX samples_by_age ON samples (kept_for, at);
+
+-- Consumer tags that the broker listed: whether a worker ever consumed under its own name.
+CREATE TABLE consumer_tags (
+  tag                     TEXT        NOT NULL PRIMARY KEY,
+  queue                   TEXT        NOT NULL,
+  first_seen_at           TIMESTAMPTZ NOT NULL,
+  seen_at                 TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX consumer_tags_by_age ON consumer_tags (seen_at);
 
 CREATE TABLE incidents (
   id                      UUID        NOT NULL PRIMARY KEY,
@@ -171,7 +183,10 @@ CREATE TABLE incidents (
   scope                   TEXT        NOT NULL CHECK (scope IN ('queue', 'worker', 'broker')),
   name                    TEXT        NOT NULL,
   confidence              TEXT        NOT NULL CHECK (confidence IN ('proven', 'likely')),
+  -- How many tasks it touches.
+  tasks                   BIGINT      NOT NULL DEFAULT 0,
   since                   TIMESTAMPTZ NOT NULL,
+  -- When the rules last found it so.
   seen_at                 TIMESTAMPTZ NOT NULL,
   evidence                JSONB       NOT NULL,
   closed_at               TIMESTAMPTZ,
@@ -184,6 +199,9 @@ CREATE TABLE stalls (
   id                      UUID        NOT NULL PRIMARY KEY,
   task_id                 UUID        NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
   queue                   TEXT        NOT NULL,
+  -- What was judged: a later dispatch or attempt is another story.
+  dispatch                BIGINT      NOT NULL,
+  attempt                 BIGINT      NOT NULL,
   verdict                 TEXT        NOT NULL,
   confidence              TEXT        NOT NULL CHECK (confidence IN ('proven', 'likely')),
   since                   TIMESTAMPTZ NOT NULL,
@@ -194,8 +212,11 @@ CREATE TABLE stalls (
   closed_reason           TEXT
 );
 CREATE UNIQUE INDEX stalls_open ON stalls (task_id, verdict) WHERE closed_at IS NULL;
+CREATE INDEX stalls_open_by_id ON stalls (id) WHERE closed_at IS NULL;
 CREATE INDEX stalls_open_by_verdict ON stalls (verdict, id) WHERE closed_at IS NULL;
 CREATE INDEX stalls_open_by_incident ON stalls (incident_id, id) WHERE closed_at IS NULL;
+CREATE INDEX stalls_open_by_queue ON stalls (queue, id) WHERE closed_at IS NULL;
+CREATE INDEX stalls_closed_by_incident ON stalls (incident_id, closed_reason) WHERE closed_at IS NOT NULL;
 CREATE INDEX stalls_by_task ON stalls (task_id, id);
 CREATE INDEX stalls_closed ON stalls (closed_at, id) WHERE closed_at IS NOT NULL;
 

@@ -159,6 +159,8 @@ pub struct Stall {
     /// The dispatch and attempt that were judged: a later one is another story.
     pub dispatch: i64,
     pub attempt: i64,
+    /// The task's version when it was judged.
+    pub version: i64,
     pub verdict: Verdict,
     pub confidence: Confidence,
     pub since: Time,

@@ -4,13 +4,18 @@
 //! its history row, its outbox row and its audit row are always one transaction.
 
 pub(crate) mod audit;
+mod consumer_tags;
 pub(crate) mod db;
 mod error;
+pub mod evidence;
+pub mod findings;
+mod leaders;
 mod meta;
 mod migrate;
 mod outbox;
 mod queues;
 mod retention;
+mod samples;
 mod sessions;
 pub mod tasks;
 pub(crate) mod throughput;
@@ -28,9 +33,11 @@ use std::sync::{
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
+pub use leaders::Leadership;
 pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use queues::QueueRow;
 pub use retention::Aged;
+pub use samples::{KeptFor, LedgerSample};
 pub use sessions::{NewSession, Session};
 pub use tokens::{NewToken, Token};
 use types::At;

@@ -42,6 +42,11 @@ impl HandedOut {
         }
     }
 
+    /// Whether anything of `queue` was handed out since it was looked at.
+    pub fn knows(&self, queue: &str) -> bool {
+        self.latest.keys().any(|(known, _)| known == queue)
+    }
+
     pub fn forget(&mut self) {
         self.latest.clear();
     }
@@ -104,6 +109,7 @@ pub fn overtaken(
         queue: oldest.suspect.queue,
         dispatch: oldest.suspect.dispatch,
         attempt: oldest.suspect.attempt,
+        version: oldest.suspect.version,
         verdict: Verdict::MessageLost,
         confidence: Confidence::Likely,
         since: newest.at,

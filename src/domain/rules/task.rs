@@ -17,6 +17,8 @@ pub struct Suspect {
     pub queue: String,
     pub dispatch: i64,
     pub attempt: i64,
+    /// Nothing is written about a task that changed since it was read.
+    pub version: i64,
 }
 
 impl Suspect {
@@ -33,6 +35,7 @@ impl Suspect {
             queue: self.queue,
             dispatch: self.dispatch,
             attempt: self.attempt,
+            version: self.version,
             verdict,
             confidence,
             since,

@@ -317,6 +317,7 @@ pub fn suspect() -> Suspect {
         queue: "q".into(),
         dispatch: 2,
         attempt: 1,
+        version: 7,
     }
 }
 

@@ -1,0 +1,233 @@
+//! Opens, keeps and closes findings. Every transaction holds the detector's leadership, so a leader that was replaced
+//! meanwhile writes nothing.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        evidence::Evidence,
+        finding::{CloseReason, Confidence, Incident, Stall},
+        time::Time,
+    },
+    store::{
+        Lane, Store, StoreError,
+        db::{Sql, execute, sql},
+        leaders::Leadership,
+        samples::{KeptFor, LedgerSample, insert_samples},
+        types::{At, Batch, document},
+    },
+};
+
+/// What one pass changes about causes, and the readings it took.
+#[derive(Clone, Debug, Default)]
+pub struct IncidentChanges {
+    pub opened: Vec<(Uuid, Incident)>,
+    /// Confidence, tasks and evidence are written anew; since when it is so stays.
+    pub kept: Vec<(Uuid, Incident)>,
+    pub closed: Vec<(Uuid, CloseReason)>,
+    pub samples: Vec<(LedgerSample, KeptFor)>,
+}
+
+impl IncidentChanges {
+    fn is_empty(&self) -> bool {
+        let Self {
+            opened,
+            kept,
+            closed,
+            samples,
+        } = self;
+        opened.is_empty() && kept.is_empty() && closed.is_empty() && samples.is_empty()
+    }
+}
+
+/// A stall that is open already and is told differently now.
+#[derive(Clone, Debug)]
+pub struct StallUpdate {
+    pub id: Uuid,
+    pub confidence: Confidence,
+    pub evidence: Evidence,
+    pub incident_id: Option<Uuid>,
+}
+
+/// What a batch changes about stalls.
+#[derive(Clone, Debug, Default)]
+pub struct StallChanges {
+    /// Each with its new id and the incident it is folded under.
+    pub opened: Vec<(Uuid, Stall, Option<Uuid>)>,
+    pub updated: Vec<StallUpdate>,
+    /// Folded under another incident, or under none.
+    pub moved: Vec<(Uuid, Option<Uuid>)>,
+    pub closed: Vec<(Uuid, CloseReason)>,
+}
+
+/// How many rows a write changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub opened: u64,
+    pub closed: u64,
+}
+
+/// Rows of one transaction: the write lock of SQLite is held no longer than some tens of milliseconds.
+const CHUNK: usize = 1_000;
+
+const OPEN_INCIDENTS: Sql = sql!("INSERT INTO incidents (id, verdict, scope, name, confidence, tasks, since, seen_at, evidence)
+      SELECT id, verdict, scope, name, confidence, tasks, since, $2, evidence
+      FROM " rows(1; id uuid, verdict text, scope text, name text, confidence text, tasks bigint, since time, evidence jsonb)
+      " r WHERE " sqlite("true") pg("true") " ON CONFLICT (verdict, scope, name) WHERE closed_at IS NULL DO NOTHING");
+
+const KEEP_INCIDENTS: Sql = sql!("UPDATE incidents SET confidence = r.confidence, tasks = r.tasks, seen_at = $2, evidence = r.evidence
+      FROM " rows(1; id uuid, confidence text, tasks bigint, evidence jsonb) " r
+      WHERE incidents.id = r.id AND incidents.closed_at IS NULL");
+
+const CLOSE_INCIDENTS: Sql = sql!("UPDATE incidents SET closed_at = $2, closed_reason = r.reason
+      FROM " rows(1; id uuid, reason text) " r WHERE incidents.id = r.id AND incidents.closed_at IS NULL");
+
+/// A task that changed since it was judged gets no stall; one that has this stall already keeps it.
+const OPEN_STALLS: Sql = sql!("INSERT INTO stalls (id, task_id, queue, dispatch, attempt, verdict, confidence, since, seen_at, evidence,
+        incident_id)
+      SELECT r.id, r.task_id, r.queue, r.dispatch, r.attempt, r.verdict, r.confidence, r.since, $2, r.evidence, r.incident_id
+      FROM " rows(1; id uuid, task_id uuid, queue text, dispatch bigint, attempt bigint, version bigint, verdict text,
+        confidence text, since time, evidence jsonb, incident_id uuid) " r
+      JOIN tasks t ON t.id = r.task_id AND t.version = r.version
+      WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING");
+
+const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
+        seen_at = $2
+      FROM " rows(1; id uuid, confidence text, evidence jsonb, incident_id uuid) " r
+      WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
+
+const MOVE_STALLS: Sql = sql!("UPDATE stalls SET incident_id = r.incident_id FROM " rows(1; id uuid, incident_id uuid) " r
+      WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
+
+const CLOSE_STALLS: Sql = sql!("UPDATE stalls SET closed_at = $2, closed_reason = r.reason FROM " rows(1; id uuid, reason text) " r
+      WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
+
+impl Store {
+    /// Writes what a pass found about causes, and its readings, in one transaction; false when the leadership was lost:
+    /// then nothing was written.
+    pub async fn write_incidents(
+        &self,
+        leadership: &Leadership,
+        now: Time,
+        changes: &IncidentChanges,
+    ) -> Result<bool, StoreError> {
+        if changes.is_empty() {
+            return Ok(true);
+        }
+        let mut tx = self.begin(Lane::Shared).await?;
+        if !self.hold(&mut tx, leadership).await? {
+            return Ok(false);
+        }
+        // Closed first: the same cause may be opened anew.
+        if !changes.closed.is_empty() {
+            execute!(&mut tx, CLOSE_INCIDENTS, reasons(&changes.closed), At(now))?;
+        }
+        if !changes.opened.is_empty() {
+            let rows: Vec<Value> = changes.opened.iter().map(incident_row).collect();
+            execute!(&mut tx, OPEN_INCIDENTS, Batch::of(&rows), At(now))?;
+        }
+        if !changes.kept.is_empty() {
+            let rows: Vec<Value> = changes.kept.iter().map(incident_row).collect();
+            execute!(&mut tx, KEEP_INCIDENTS, Batch::of(&rows), At(now))?;
+        }
+        insert_samples(&mut tx, &changes.samples).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Writes what a pass found about tasks, some hundred rows a transaction; `None` when the leadership was lost on
+    /// the way: the rest was not written.
+    ///
+    /// A task that changed since it was read gets no stall.
+    pub async fn write_stalls(
+        &self,
+        leadership: &Leadership,
+        now: Time,
+        changes: &StallChanges,
+    ) -> Result<Option<Written>, StoreError> {
+        let mut written = Written::default();
+        for step in steps(changes) {
+            let mut tx = self.begin(Lane::Shared).await?;
+            if !self.hold(&mut tx, leadership).await? {
+                return Ok(None);
+            }
+            match step {
+                Step::Close(rows) => written.closed += execute!(&mut tx, CLOSE_STALLS, rows, At(now))?,
+                Step::Open(rows) => written.opened += execute!(&mut tx, OPEN_STALLS, rows, At(now))?,
+                Step::Update(rows) => {
+                    execute!(&mut tx, UPDATE_STALLS, rows, At(now))?;
+                }
+                Step::Move(rows) => {
+                    execute!(&mut tx, MOVE_STALLS, rows)?;
+                }
+            }
+            tx.commit().await?;
+        }
+        Ok(Some(written))
+    }
+}
+
+/// The rows of one transaction.
+enum Step {
+    Close(Batch),
+    Open(Batch),
+    Update(Batch),
+    Move(Batch),
+}
+
+/// Closed first: the same task may get the same verdict anew, for a later attempt.
+fn steps(changes: &StallChanges) -> Vec<Step> {
+    let close = changes
+        .closed
+        .chunks(CHUNK)
+        .map(|chunk| Step::Close(reasons(chunk)));
+    let open = changes.opened.chunks(CHUNK).map(|chunk| {
+        let rows: Vec<Value> = chunk
+            .iter()
+            .map(|(id, stall, incident_id)| {
+                json!({ "id": id, "task_id": stall.task_id, "queue": stall.queue, "dispatch": stall.dispatch,
+                    "attempt": stall.attempt, "version": stall.version, "verdict": stall.verdict,
+                    "confidence": stall.confidence, "since": stall.since.ms(), "evidence": kept(&stall.evidence),
+                    "incident_id": incident_id })
+            })
+            .collect();
+        Step::Open(Batch::of(&rows))
+    });
+    let update = changes.updated.chunks(CHUNK).map(|chunk| {
+        let rows: Vec<Value> = chunk
+            .iter()
+            .map(|update| {
+                json!({ "id": update.id, "confidence": update.confidence, "evidence": kept(&update.evidence),
+                    "incident_id": update.incident_id })
+            })
+            .collect();
+        Step::Update(Batch::of(&rows))
+    });
+    let moved = changes.moved.chunks(CHUNK).map(|chunk| {
+        let rows: Vec<Value> = chunk
+            .iter()
+            .map(|(id, incident_id)| json!({ "id": id, "incident_id": incident_id }))
+            .collect();
+        Step::Move(Batch::of(&rows))
+    });
+    close.chain(open).chain(update).chain(moved).collect()
+}
+
+fn incident_row((id, incident): &(Uuid, Incident)) -> Value {
+    json!({ "id": id, "verdict": incident.verdict, "scope": incident.subject.scope, "name": incident.subject.name,
+        "confidence": incident.confidence, "tasks": incident.tasks, "since": incident.since.ms(),
+        "evidence": kept(&incident.evidence) })
+}
+
+fn reasons(closed: &[(Uuid, CloseReason)]) -> Batch {
+    let rows: Vec<Value> = closed
+        .iter()
+        .map(|(id, reason)| json!({ "id": id, "reason": reason }))
+        .collect();
+    Batch::of(&rows)
+}
+
+fn kept(evidence: &Evidence) -> Value {
+    document(&json!(evidence))
+}
