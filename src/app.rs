@@ -13,10 +13,12 @@ use crate::{
         accounts::Accounts,
         demo::{self, CrewConfig},
         lifecycle::Lifecycle,
+        pruner::{self, Pace, Retention},
         queues::QueueBook,
         recovery,
         relay::Relay,
         submit::Submit,
+        webhook::Webhook,
     },
     store::{Lane, Store},
     telemetry,
@@ -30,6 +32,9 @@ use crate::{
 
 /// How often running tasks whose lease is over are looked after.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a pruner that failed waits.
+const PRUNE_AGAIN: Duration = Duration::from_secs(60);
 
 /// The parts that run side by side in one process.
 pub struct App {
@@ -79,6 +84,15 @@ impl App {
         };
         app.add(relay.clone().run(stop.clone()));
         app.add(recover(store.clone(), config.lease, relay, stop.clone()));
+        app.add(prune(
+            store.clone(),
+            Retention::days(config.retention_days.get()),
+            stop.clone(),
+        ));
+        if let Some(url) = &config.webhook_url {
+            let webhook = Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref())?;
+            app.add(webhook.run(stop.clone()));
+        }
         app.add(web::server::serve(
             listener,
             web::router(site, limits),
@@ -219,6 +233,29 @@ async fn recover(store: Store, lease: Duration, relay: Relay, stop: Cancellation
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(RECOVER_EVERY) => {}
+        }
+    }
+}
+
+/// Deletes what is kept no longer, until `stop`.
+async fn prune(store: Store, retention: Retention, stop: CancellationToken) {
+    loop {
+        let pass = async { pruner::tick(&store, retention, Pace::default(), store.now().await?).await };
+        let wait = match pass.await {
+            Ok(tally) => {
+                if tally.any() {
+                    tracing::info!(?tally, "deleted what is kept no longer");
+                }
+                tally.wait()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what is kept no longer can't be deleted; trying again");
+                PRUNE_AGAIN
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
