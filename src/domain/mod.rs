@@ -10,6 +10,7 @@ pub mod observation;
 pub mod report;
 pub mod retry;
 pub mod rules;
+pub mod submission;
 pub mod task;
 pub mod ticket;
 pub mod time;

@@ -34,6 +34,7 @@
 //! - **Errors**: `?` on anything that is `Into<AppError>`; `AppError::new(Problem::Conflict).detail(…)`. Under `/api`
 //!   the same error is problem+json.
 
+pub mod api;
 pub mod assets;
 pub mod error;
 pub mod extract;
@@ -87,6 +88,7 @@ pub fn router(site: Arc<Site>, limits: server::Limits) -> Router {
     let origin = site.origin.clone();
     let routes = Router::new()
         .route("/static/{*path}", get(assets::serve))
+        .merge(api::routes())
         .merge(pages::routes())
         .with_state(site);
     server::protect(routes, origin, limits)

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that the crate links once.
 
+mod api;
 mod architecture;
 mod catalogue;
 mod detector;

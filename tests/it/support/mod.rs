@@ -4,6 +4,7 @@ pub mod broker;
 pub mod chaos;
 pub mod node;
 pub mod raw_amqp;
+pub mod site;
 pub mod store;
 pub mod stub_http;
 pub mod wait;

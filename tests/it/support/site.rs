@@ -1,0 +1,145 @@
+//! The whole site in this process, asked without a network: every layer, a fresh database, no broker.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::ConnectInfo,
+    http::{HeaderMap, Request, Response, StatusCode, header},
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+use unstuck::{
+    broker::{BrokerConfig, Publisher, QueueType},
+    domain::access::Scope,
+    services::{accounts::Accounts, lifecycle::Lifecycle, queues::QueueBook, relay::Relay, submit::Submit},
+    store::Lane,
+    web::{
+        self, Site,
+        layout::{Counts, Link, LinkHealth, LinkName},
+        security::Origin,
+        server::Limits,
+    },
+};
+
+use super::store::TestStore;
+
+/// How long a claim or heartbeat keeps an attempt alive on a test's site.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// A site of the test's own.
+pub struct TestSite {
+    pub site: Arc<Site>,
+    pub store: TestStore,
+    router: Router,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("an answer in UTF-8")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The JSON of an answer that must have this status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self.json()
+    }
+}
+
+impl TestSite {
+    pub async fn sqlite() -> Self {
+        Self::on(TestStore::sqlite().await, true).await
+    }
+
+    pub async fn postgres() -> Self {
+        Self::on(TestStore::postgres().await, true).await
+    }
+
+    /// A site on `store` whose broker can't be reached. `open_queues`: tasks may name new queues.
+    pub async fn on(store: TestStore, open_queues: bool) -> Self {
+        let nowhere =
+            BrokerConfig::parse("amqp://guest:guest@127.0.0.1:1/%2f", None).expect("a broker's URL");
+        let publisher = Publisher::spawn(nowhere);
+        let queues = QueueBook::new(store.store.clone(), QueueType::Quorum, open_queues);
+        let relay = Relay::new(store.store.clone(), publisher.clone(), queues.clone());
+        let acts = Lifecycle::spawn(store.store.clone(), Lane::Shared, LEASE);
+        let listen: SocketAddr = "127.0.0.1:8080".parse().expect("an address");
+        let links = || {
+            let link = |name, health| Link { name, health };
+            vec![
+                link(LinkName::Database, LinkHealth::Up),
+                link(LinkName::Publisher, LinkHealth::Down),
+            ]
+        };
+        let site = Arc::new(Site {
+            store: store.store.clone(),
+            accounts: Accounts::new(store.store.clone(), None),
+            origin: Arc::new(Origin::new(None, listen, None, Vec::new())),
+            submit: Submit::spawn(store.store.clone(), acts, queues, relay),
+            work: Lifecycle::spawn(store.store.clone(), Lane::Reserved, LEASE),
+            publisher: publisher.link(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            links: Arc::new(links),
+            counts: watch::channel(Counts::default()).1,
+        });
+        let router = web::router(site.clone(), Limits::default());
+        Self { site, store, router }
+    }
+
+    /// A new token with these scopes.
+    pub async fn token(&self, scopes: &[Scope]) -> String {
+        let made = self
+            .site
+            .accounts
+            .create_token("system", "test", scopes, None)
+            .await;
+        made.expect("a token").secret
+    }
+
+    /// Sends a request from this machine.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_from("127.0.0.1:50000", request).await
+    }
+
+    /// Sends a request as if it came from `peer`. A missing Host is added.
+    pub async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr = peer.parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+            .headers_mut()
+            .entry(header::HOST)
+            .or_insert(header::HeaderValue::from_static("localhost:8080"));
+        let response: Response<Body> = match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 64 * 1024 * 1024).await.expect("a whole body");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.to_vec(),
+        }
+    }
+
+    /// Ends the site and its database.
+    pub async fn close(self) {
+        drop((self.site, self.router));
+        self.store.close().await;
+    }
+}
