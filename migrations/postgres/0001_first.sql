@@ -279,7 +279,12 @@ CREATE TABLE audit (
   request_id              TEXT,
   address                 TEXT
 );
-CREATE INDEX audit_by_target ON audit (target, target_id, id);
+-- Read by kind of thing, by thing, by who did it, by what was done, and by request; each newest first.
+CREATE INDEX audit_by_kind ON audit (target, id);
+CREATE INDEX audit_by_target ON audit (target_id, id);
+CREATE INDEX audit_by_actor ON audit (actor, id);
+CREATE INDEX audit_by_action ON audit (action, id);
+CREATE INDEX audit_by_request ON audit (request_id, id) WHERE request_id IS NOT NULL;
 CREATE FUNCTION refuse_change_of_audit() RETURNS trigger LANGUAGE plpgsql
   AS $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
 CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit

@@ -275,7 +275,12 @@ CREATE TABLE audit (
   request_id TEXT,
   address    TEXT
 ) STRICT;
-CREATE INDEX audit_by_target ON audit (target, target_id, id);
+-- Read by kind of thing, by thing, by who did it, by what was done, and by request; each newest first.
+CREATE INDEX audit_by_kind ON audit (target, id);
+CREATE INDEX audit_by_target ON audit (target_id, id);
+CREATE INDEX audit_by_actor ON audit (actor, id);
+CREATE INDEX audit_by_action ON audit (action, id);
+CREATE INDEX audit_by_request ON audit (request_id, id) WHERE request_id IS NOT NULL;
 CREATE TRIGGER audit_is_append_only_u BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER audit_is_append_only_d BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 

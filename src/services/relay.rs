@@ -226,9 +226,7 @@ fn failure_of(outcome: &PublishOutcome) -> Option<(PublishCause, String)> {
             let word = match cause {
                 PublishFault::LinkDown { .. } => PublishCause::Unreachable,
                 PublishFault::Blocked { .. } => PublishCause::Blocked,
-                PublishFault::TimedOut | PublishFault::QueueSilent { .. } | PublishFault::Closed { .. } => {
-                    PublishCause::Unconfirmed
-                }
+                PublishFault::TimedOut | PublishFault::Closed { .. } => PublishCause::Unconfirmed,
                 PublishFault::Unsendable { .. } => PublishCause::Refused,
             };
             Some((word, cause.to_string()))

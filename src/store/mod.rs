@@ -13,7 +13,6 @@ mod leaders;
 mod meta;
 mod migrate;
 mod outbox;
-mod pulse;
 mod queues;
 mod retention;
 mod samples;
@@ -31,16 +30,16 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
+pub use audit::{AuditFilter, AuditPage, AuditRow};
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
 pub use leaders::Leadership;
 pub use outbox::{Failure, OutboxRow, PublishCause};
-pub use pulse::Pulse;
 pub use queues::QueueRow;
 pub use retention::Aged;
 pub use samples::{KeptFor, LedgerSample};
-pub use sessions::{NewSession, Session, Sight};
+pub use sessions::{NewSession, Session};
 pub use tokens::{NewToken, Token};
 use types::At;
 pub use users::{Joining, NewUser, User};

@@ -27,6 +27,16 @@ const ATTEMPTS: Sql = sql!(
       FROM attempts WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 );
 
+const HISTORY_BACK: Sql = sql!(
+    "SELECT id, at, event, from_state, to_state, dispatch, attempt, actor, detail FROM history
+      WHERE task_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+);
+
+const ATTEMPTS_BACK: Sql = sql!(
+    "SELECT task_id, number, worker, claim_id, dispatch, started_at, ended_at, outcome, error, log, late
+      FROM attempts WHERE task_id = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
+);
+
 /// Found by the lease index; ids keep a pass moving past tasks that can't be helped.
 const LAPSED: Sql = sql!(
     "SELECT id FROM tasks WHERE state = 'running' AND lease_expires_at <= $1 AND id > $2 ORDER BY id LIMIT $3"
@@ -78,6 +88,32 @@ impl Store {
     pub async fn attempts(&self, id: Uuid, after: i64, limit: i64) -> Result<Vec<Attempt>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, AttemptRow, ATTEMPTS, Id(id), after, limit)?;
+        Ok(rows.into_iter().map(Attempt::from).collect())
+    }
+
+    /// Up to `limit` lines of the timeline before the entry `before` (`None` for the end), newest first.
+    pub async fn history_back(
+        &self,
+        id: Uuid,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut conn = self.read().await?;
+        let before = before.unwrap_or(i64::MAX);
+        let rows = fetch_all!(&mut conn, HistoryRow, HISTORY_BACK, Id(id), before, limit)?;
+        Ok(rows.into_iter().map(HistoryEntry::from).collect())
+    }
+
+    /// Up to `limit` attempts before number `before` (`None` for the end), newest first.
+    pub async fn attempts_back(
+        &self,
+        id: Uuid,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Attempt>, StoreError> {
+        let mut conn = self.read().await?;
+        let before = before.unwrap_or(i64::MAX);
+        let rows = fetch_all!(&mut conn, AttemptRow, ATTEMPTS_BACK, Id(id), before, limit)?;
         Ok(rows.into_iter().map(Attempt::from).collect())
     }
 }

@@ -1,7 +1,6 @@
 //! What the tests share.
 
 pub mod broker;
-pub mod chaos;
 pub mod node;
 pub mod raw_amqp;
 pub mod site;

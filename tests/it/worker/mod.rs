@@ -6,6 +6,5 @@ mod exec;
 mod guard;
 mod outage;
 mod process;
-mod proxy;
 mod work;
 mod workshop;

@@ -1,0 +1,85 @@
+//! `/admin/tasks`: the list, its filters as its address, and what is done to the ticked.
+
+pub(super) mod action;
+mod bulk;
+mod filter;
+pub(super) mod row;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
+use axum_extra::extract::Query;
+
+use crate::web::{
+    Site,
+    error::AppError,
+    html,
+    layout::{Chrome, Nav},
+    session::Viewer,
+};
+pub(super) use bulk::REASON_CHARS;
+use filter::{Filters, Tab, Wrong};
+use row::Row;
+
+/// Tasks on one page.
+const PAGE: usize = 50;
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/admin/tasks", get(list))
+        .route("/admin/tasks/act", post(bulk::act))
+        .route("/admin/tasks/outcome/{request_id}", get(bulk::outcome))
+}
+
+#[derive(Template)]
+#[template(path = "tasks/list.html")]
+struct TasksPage {
+    c: Chrome,
+    filters: Filters,
+    tabs: [Tab; 7],
+    wrong: Vec<Wrong>,
+    tasks: Vec<Row>,
+    /// The address of the first page, when this is another one.
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+impl TasksPage {
+    /// The text about a field that can't be read.
+    fn wrong(&self, field: &str) -> Option<String> {
+        let (_, key) = self.wrong.iter().find(|(name, _)| *name == field)?;
+        Some(self.c.t(key).to_string())
+    }
+}
+
+/// The tasks that the address asks for, newest first.
+async fn list(
+    viewer: Viewer,
+    State(site): State<Arc<Site>>,
+    Query(filters): Query<Filters>,
+) -> Result<Response, AppError> {
+    let (filter, wrong) = filters.read()?;
+    let page = if wrong.is_empty() {
+        Some(site.store.list_tasks(&filter, filters.before, PAGE).await?)
+    } else {
+        None
+    };
+    let (tasks, next) = page.map_or((Vec::new(), None), |page| (page.items, page.next));
+    let c = viewer.chrome(Nav::Tasks);
+    let tasks = tasks.into_iter().map(|view| Row::of(view, c.now)).collect();
+    html(&TasksPage {
+        c,
+        tabs: Tab::ALL,
+        wrong,
+        tasks,
+        newer: filters.before.map(|_| filters.first()),
+        older: next.map(|before| filters.after(before)),
+        filters,
+    })
+}
