@@ -19,6 +19,7 @@ use unstuck::{
     store::Lane,
     web::{
         self, Site,
+        live::Lookout,
         layout::{Counts, Link, LinkHealth, LinkName},
         security::Origin,
         server::Limits,
@@ -96,6 +97,7 @@ impl TestSite {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             links: Arc::new(links),
             counts: watch::channel(Counts::default()).1,
+            changes: Lookout::new(store.store.clone()).1,
         });
         let router = web::router(site.clone(), Limits::default());
         Self { site, store, router }
