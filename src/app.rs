@@ -25,6 +25,7 @@ use crate::{
     web::{
         self, Site,
         layout::{Counts, Link, LinkHealth, LinkName},
+        live::Lookout,
         security::Origin,
         server::Limits,
     },
@@ -63,9 +64,11 @@ impl App {
         let relay = Relay::new(store.clone(), publisher.clone(), queues.clone());
         let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
         let submit = Submit::spawn(store.clone(), acts, queues, relay.clone());
+        let (lookout, changes) = Lookout::new(store.clone());
         let site = Arc::new(Site {
             store: store.clone(),
             accounts,
+            changes,
             origin: Arc::new(origin(config)),
             links: links(publisher.link()),
             counts: watch::channel(Counts::default()).1,
@@ -93,6 +96,7 @@ impl App {
             let webhook = Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref())?;
             app.add(webhook.run(stop.clone()));
         }
+        app.add(lookout.run(stop.clone()));
         app.add(web::server::serve(
             listener,
             web::router(site, limits),

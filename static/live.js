@@ -6,7 +6,8 @@
   const sign = document.querySelector("[data-live-sign]");
   if (!source || typeof Idiomorph === "undefined") return;
 
-  const CALM_MS = 1000; // between two fetches
+  const CALM_MS = 2000; // between two fetches
+  const PRESENT_MS = 5 * 60000; // a reader who touched nothing for longer does not keep the session alive
   const SILENCE_MS = 40000; // the server speaks every 15 s; a stream silent for longer is dead
   const RETRY_MS = [1000, 2000, 5000, 10000, 20000, 30000];
 
@@ -17,12 +18,17 @@
   let busy = false;
   let again = false;
 
+  let touchedAt = Date.now();
+  for (const kind of ["pointerdown", "keydown", "wheel", "touchstart"]) {
+    addEventListener(kind, () => (touchedAt = Date.now()), { passive: true });
+  }
+
   function say(state) {
     if (!sign) return;
     sign.hidden = false;
     if (sign.dataset.state === state) return;
     sign.dataset.state = state;
-    sign.textContent = state === "on" ? sign.dataset.on : sign.dataset.off;
+    sign.textContent = sign.dataset[state];
   }
 
   // --- What the reader has touched.
@@ -70,9 +76,11 @@
   // --- Fetch and morph.
 
   async function fetchPage() {
-    const answer = await fetch(location.href, { headers: { "X-Live": "1" }, cache: "no-store" });
+    const headers = { "X-Live": Date.now() - touchedAt < PRESENT_MS ? "active" : "idle" };
+    const answer = await fetch(location.href, { headers, cache: "no-store" });
     if (answer.redirected && new URL(answer.url).pathname === "/login") {
-      location.reload();
+      hangUp();
+      say("gone"); // What was seen last stays readable; the next press leads to the login.
       return;
     }
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);

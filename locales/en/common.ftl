@@ -30,6 +30,7 @@ link-health-unknown = unknown
 
 live-on = Live
 live-off = Not live
+live-gone = Signed out
 
 account-menu = Account and settings
 sign-out = Sign out

@@ -33,6 +33,7 @@ link-health-unknown = 未知
 
 live-on = 实时
 live-off = 未更新
+live-gone = 已退出
 
 account-menu = 账号与设置
 sign-out = 退出登录

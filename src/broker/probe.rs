@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use lapin::Channel;
@@ -18,11 +18,14 @@ use super::message::short;
 const AT_ONCE: usize = 64;
 /// How long a reading waits for a connection that is being made.
 const LINK_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest pass over all queues, give or take one that hangs for 5 s. Those it leaves out come first the next time.
+const PASS: Duration = Duration::from_secs(5);
 
 /// What the broker says about one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probed {
     /// Both right to 0.2 s. `consumers` counts one of a quorum queue that cancelled until its last acknowledgement.
+    /// Both are also 0 when a quorum queue hangs or has no leader: RabbitMQ asks it for 0.25 s, then says 0.
     Present { messages_ready: u64, consumers: u64 },
     /// There is no such queue.
     Missing,
@@ -40,8 +43,8 @@ pub struct Probe {
 #[derive(Default)]
 struct State {
     lane: Option<(Arc<Session>, Channel)>,
-    /// Missing the last time: asking for one costs a channel, so these come last.
-    missing: HashSet<String>,
+    /// Without a good answer the last time: asking for one costs a channel, or seconds, so these come last.
+    troublesome: HashSet<String>,
 }
 
 impl Probe {
@@ -63,41 +66,43 @@ impl Probe {
     pub async fn passive(&self, queues: &[String]) -> HashMap<String, Probed> {
         let mut state = self.state.lock().await;
         let mut answers = HashMap::with_capacity(queues.len());
-        let (last, first): (Vec<_>, Vec<_>) = queues.iter().partition(|queue| state.missing.contains(*queue));
+        let (last, first): (Vec<_>, Vec<_>) = queues
+            .iter()
+            .partition(|queue| state.troublesome.contains(*queue));
         let mut waiting: VecDeque<&String> = first.into_iter().chain(last).collect();
+        let began = Instant::now();
         while !waiting.is_empty() {
-            let channel = match self.channel(&mut state).await {
-                Ok(channel) => channel,
+            let lane = match self.lane(&mut state).await {
+                Ok(_) if began.elapsed() >= PASS => Err("there was no time left to ask".to_owned()),
+                other => other,
+            };
+            match lane {
+                Ok(lane) => {
+                    if ask(&lane, &mut waiting, &mut answers).await == Asked::Refused {
+                        state.lane = None;
+                    }
+                }
                 Err(detail) => {
-                    answers.extend(waiting.drain(..).map(|queue| {
+                    let unanswered = waiting.drain(..).cloned();
+                    answers.extend(unanswered.map(|queue| {
                         (
-                            queue.clone(),
+                            queue,
                             Probed::Unavailable {
                                 detail: detail.clone(),
                             },
                         )
                     }));
-                    break;
                 }
-            };
-            ask(&channel, &mut waiting, &mut answers).await;
-            if !channel.1.status().connected() {
-                state.lane = None;
             }
         }
-        state
-            .missing
-            .retain(|queue| answers.get(queue) == Some(&Probed::Missing));
-        state.missing.extend(
-            answers
-                .iter()
-                .filter(|(_, probed)| **probed == Probed::Missing)
-                .map(|(queue, _)| queue.clone()),
-        );
+        let troublesome = answers
+            .iter()
+            .filter(|(_, probed)| !matches!(probed, Probed::Present { .. }));
+        state.troublesome = troublesome.map(|(queue, _)| queue.clone()).collect();
         answers
     }
 
-    async fn channel(&self, state: &mut State) -> Result<(Arc<Session>, Channel), String> {
+    async fn lane(&self, state: &mut State) -> Result<(Arc<Session>, Channel), String> {
         if let Some((session, channel)) = &state.lane
             && session.is_connected()
             && channel.status().connected()
@@ -115,15 +120,22 @@ impl Probe {
     }
 }
 
-/// Asks for the waiting queues, up to `AT_ONCE` ahead of the answers, until all are answered or the channel is closed.
+#[derive(PartialEq)]
+enum Asked {
+    All,
+    /// One was refused or hangs: the channel is of no use any more.
+    Refused,
+}
+
+/// Asks for the waiting queues, up to `AT_ONCE` ahead of the answers, until all are answered or one is not.
 ///
-/// A refusal closes the channel: the first question without an answer is the refused one (answers come in order), those
-/// behind it go back to waiting.
+/// A refusal closes the channel and a queue that hangs holds it up. Answers come in order: the first question without
+/// one is at fault, those behind it go back to waiting.
 async fn ask(
     lane: &(Arc<Session>, Channel),
     waiting: &mut VecDeque<&String>,
     answers: &mut HashMap<String, Probed>,
-) {
+) -> Asked {
     let (session, channel) = lane;
     let mut asked = FuturesOrdered::new();
     let mut ahead: VecDeque<&String> = VecDeque::new();
@@ -143,7 +155,7 @@ async fn ask(
             ahead.push_back(queue);
         }
         let (Some(answer), Some(queue)) = (asked.next().await, ahead.pop_front()) else {
-            return;
+            return Asked::All;
         };
         let probed = match answer {
             Ok(seen) => Probed::Present {
@@ -162,7 +174,7 @@ async fn ask(
             while let Some(queue) = ahead.pop_back() {
                 waiting.push_front(queue);
             }
-            return;
+            return Asked::Refused;
         }
     }
 }

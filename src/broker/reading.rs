@@ -324,7 +324,15 @@ fn combine(
             },
         ))
     };
+    let totals_ready = totals.and_then(|totals| totals.messages_ready);
+    let totals_unacknowledged = totals.and_then(|totals| totals.messages_unacknowledged);
+    // RabbitMQ says 0 and 0 for a quorum queue that does not answer it: worth only what the totals confirm.
+    let unconfirmed = queue_type.as_deref() != Some("classic") && totals_ready != Some(0);
     let (state, live_ready, live_consumers) = match probed {
+        Some(Probed::Present {
+            messages_ready: 0,
+            consumers: 0,
+        }) if unconfirmed => (QueueState::Present, None, None),
         Some(Probed::Present {
             messages_ready,
             consumers,
@@ -338,8 +346,6 @@ fn combine(
         Some(Probed::Unavailable { .. }) | None if totals.is_some() => (QueueState::Present, None, None),
         Some(Probed::Unavailable { .. }) | None => (QueueState::Unknown, None, None),
     };
-    let totals_ready = totals.and_then(|totals| totals.messages_ready);
-    let totals_unacknowledged = totals.and_then(|totals| totals.messages_unacknowledged);
     let ready = live_ready
         .map(|ready| (ready, probe_origin))
         .or(totals_ready.map(|ready| (ready, totals_origin)))
@@ -490,6 +496,34 @@ mod tests {
             Some((Source::Details, LAG_STATISTICS))
         );
         assert_eq!(without_probe.together, None);
+    }
+
+    #[test]
+    fn nothing_and_nobody_on_a_quorum_queue_is_believed_only_with_the_totals() {
+        let at = ReadAt::now();
+        let empty = Probed::Present {
+            messages_ready: 0,
+            consumers: 0,
+        };
+        let read = |totals: Option<&QueueTotals>| combine(at, "q", Some(&empty), totals, &Kept::default());
+        let agreed = read(Some(&totals("quorum", Some(0), Some(2))));
+        assert_eq!(
+            (agreed.ready, agreed.consumers, agreed.unacknowledged),
+            (Some(0), Some(0), Some(2))
+        );
+        let hanging = read(Some(&totals("quorum", Some(9), Some(2))));
+        assert_eq!((hanging.ready, hanging.consumers), (Some(9), None));
+        assert_eq!(
+            hanging.ready_from.map(|origin| origin.source),
+            Some(Source::Totals)
+        );
+        let young = read(Some(&totals("quorum", None, None)));
+        assert_eq!(
+            (young.state, young.ready, young.consumers),
+            (QueueState::Present, None, None)
+        );
+        let classic = read(Some(&totals("classic", Some(9), Some(0))));
+        assert_eq!((classic.ready, classic.consumers), (Some(0), Some(0)));
     }
 
     #[test]

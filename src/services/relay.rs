@@ -226,7 +226,9 @@ fn failure_of(outcome: &PublishOutcome) -> Option<(PublishCause, String)> {
             let word = match cause {
                 PublishFault::LinkDown { .. } => PublishCause::Unreachable,
                 PublishFault::Blocked { .. } => PublishCause::Blocked,
-                PublishFault::TimedOut | PublishFault::Closed { .. } => PublishCause::Unconfirmed,
+                PublishFault::TimedOut | PublishFault::QueueSilent { .. } | PublishFault::Closed { .. } => {
+                    PublishCause::Unconfirmed
+                }
                 PublishFault::Unsendable { .. } => PublishCause::Refused,
             };
             Some((word, cause.to_string()))

@@ -63,6 +63,15 @@ pub struct NewSession<'a> {
     pub user_agent: &'a str,
 }
 
+/// Whether a look at a session counts as its person being there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// A request that the person made.
+    Person,
+    /// One that an open page made by itself.
+    Page,
+}
+
 /// `seen_at` is written at most once in this long: a page view is no write.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Ended sessions that a login sweeps away in passing.
@@ -115,11 +124,12 @@ impl Store {
     }
 
     /// The living session of `token_hash` and its user as of now; `None` when it never was, has ended, was idle for
-    /// `idle`, or its user is disabled. Notes that it was seen.
+    /// `idle`, or its user is disabled. The sight of a person is noted.
     pub async fn session(
         &self,
         token_hash: &str,
         idle: Duration,
+        sight: Sight,
     ) -> Result<Option<(Session, User, Time)>, StoreError> {
         let now = self.now().await?;
         let found = {
@@ -133,6 +143,7 @@ impl Store {
             user.map(|user| (Session::from(session), User::from(user), now))
         };
         if let Some((session, _, _)) = &found
+            && sight == Sight::Person
             && now.ms_since(session.seen_at) > TOUCH_EVERY.as_millis() as i64
         {
             let mut tx = self.begin(Lane::Shared).await?;

@@ -40,6 +40,7 @@ pub mod error;
 pub mod extract;
 pub mod i18n;
 pub mod layout;
+pub mod live;
 mod pages;
 mod render;
 pub mod security;
@@ -78,6 +79,8 @@ pub struct Site {
     pub links: Arc<dyn Fn() -> Vec<Link> + Send + Sync>,
     /// What waits for staff, for the navigation.
     pub counts: watch::Receiver<Counts>,
+    /// What open pages listen to.
+    pub changes: live::Changes,
 }
 
 /// Every route of the site, inside its protecting layers.

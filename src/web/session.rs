@@ -24,7 +24,7 @@ use crate::{
         audit::AuditEntry,
     },
     services::accounts::{Caller, Visitor},
-    store::User,
+    store::{Sight, User},
 };
 
 /// The cookie that an earlier login left: strangers' failures don't count against this browser.
@@ -151,7 +151,12 @@ pub(crate) async fn find(parts: &Parts, site: &Site) -> Result<Option<Session>, 
     let Some(token) = cookie(&parts.headers, session_cookie(&site.origin)) else {
         return Ok(None);
     };
-    let Some((_, user, now)) = site.accounts.session(token).await? else {
+    // A page that renews itself says whether its reader has touched anything lately.
+    let sight = match parts.headers.get("x-live") {
+        Some(value) if value != "active" => Sight::Page,
+        _ => Sight::Person,
+    };
+    let Some((_, user, now)) = site.accounts.session(token, sight).await? else {
         return Ok(None);
     };
     let mut frame = Chrome::bare(&parts.headers, &parts.uri, Nav::None);

@@ -21,12 +21,14 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::config::BrokerConfig;
-use transport::Cutter;
+use transport::{Cutter, Heard};
 
 /// Longest wait for TCP, TLS and the AMQP handshake together.
 const CONNECT: Duration = Duration::from_secs(4);
 /// Longest wait for the broker's answer to one request on a connection.
 pub(crate) const REPLY: Duration = Duration::from_secs(5);
+/// The broker says something every 5 s at least (half its heartbeat).
+const SILENCE: Duration = Duration::from_secs(6);
 /// Wait before the first try after a loss, doubled up to `BACKOFF_MAX`, then shortened by up to half at random.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -211,6 +213,7 @@ pub(crate) struct Session {
     failed: watch::Sender<Option<String>>,
     blocked: watch::Sender<Option<String>>,
     ended: CancellationToken,
+    heard: Heard,
     config: BrokerConfig,
 }
 
@@ -225,7 +228,10 @@ impl Session {
         self.request(self.connection.create_channel()).await
     }
 
-    /// Awaits the broker's answer, at most `REPLY`; a request without an answer condemns the connection.
+    /// Awaits the broker's answer, at most `REPLY`.
+    ///
+    /// One that does not come says nothing about the connection while the broker gives other signs of life: the queue
+    /// asked about may be the one that hangs. In a silence the connection is given up.
     pub(crate) async fn request<T>(
         &self,
         request: impl Future<Output = lapin::Result<T>>,
@@ -235,7 +241,9 @@ impl Session {
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(_) => {
                 let detail = format!("the broker did not answer within {} s", REPLY.as_secs());
-                self.fail(detail.clone());
+                if self.heard.silent_for() >= SILENCE {
+                    self.fail(detail.clone());
+                }
                 Err(RequestError::Broken { detail })
             }
         }
@@ -328,8 +336,11 @@ impl Keeper {
     }
 
     async fn open(&self, generation: u64) -> Result<Session, Loss> {
-        let cutter = Cutter::default();
-        let opening = timeout(CONNECT, transport::connect(&self.config, cutter.clone(), CONNECT));
+        let (cutter, heard) = (Cutter::default(), Heard::default());
+        let opening = timeout(
+            CONNECT,
+            transport::connect(&self.config, cutter.clone(), heard.clone(), CONNECT),
+        );
         let opened = tokio::select! {
             opened = opening => opened,
             () = self.stop.cancelled() => {
@@ -345,6 +356,7 @@ impl Keeper {
                 failed: watch::Sender::new(None),
                 blocked: watch::Sender::new(None),
                 ended: CancellationToken::new(),
+                heard,
                 config: self.config.clone(),
             }),
             Ok(Err(error)) => {

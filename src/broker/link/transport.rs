@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -43,18 +44,49 @@ impl Cutter {
     }
 }
 
+/// When the broker was heard last on a connection.
+#[derive(Clone)]
+pub(super) struct Heard {
+    since: Instant,
+    at_ms: Arc<AtomicU64>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            since: Instant::now(),
+            at_ms: Arc::default(),
+        }
+    }
+}
+
+impl Heard {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn note(&self) {
+        self.at_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    pub(super) fn silent_for(&self) -> Duration {
+        Duration::from_millis(self.now_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed)))
+    }
+}
+
 /// Connects and logs in. Every step before the AMQP handshake takes at most `patience`; the handshake has no end of its
 /// own, so the caller needs a timeout, and cuts when it strikes.
 pub(super) async fn connect(
     config: &BrokerConfig,
     cutter: Cutter,
+    heard: Heard,
     patience: Duration,
 ) -> lapin::Result<Connection> {
     let properties = ConnectionProperties::default().with_connection_name(config.connection_name().into());
     let runtime = Runtime::new(Kit(Tokio::current()));
     let open = async move |uri: AMQPUri, runtime: Runtime<Kit>| {
         let socket = dial(&uri, &runtime, &cutter, patience).await?;
-        Ok(AsyncTcpStream::Plain(Screened::new(socket)))
+        Ok(AsyncTcpStream::Plain(Screened::new(socket, heard.clone())))
     };
     Connection::connector(config.amqp().clone(), runtime, open, properties).await
 }
@@ -92,6 +124,7 @@ type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 pub(super) struct Screened {
     socket: Socket,
     screen: Screen,
+    heard: Heard,
     scratch: Box<[u8]>,
     /// Screened bytes, of which the first `taken` are already handed out.
     ready: Vec<u8>,
@@ -99,10 +132,11 @@ pub(super) struct Screened {
 }
 
 impl Screened {
-    fn new(socket: Socket) -> Self {
+    fn new(socket: Socket, heard: Heard) -> Self {
         Self {
             socket,
             screen: Screen::default(),
+            heard,
             scratch: vec![0; READ_BYTES].into(),
             ready: Vec::new(),
             taken: 0,
@@ -131,6 +165,7 @@ impl AsyncRead for Screened {
             if read == 0 {
                 return Poll::Ready(Ok(0));
             }
+            this.heard.note();
             if let Err(Oversized) = this.screen.feed(&this.scratch[..read], &mut this.ready) {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -210,7 +245,7 @@ impl Reactor for Kit {
         async move {
             connecting
                 .await
-                .map(|socket| Screened::new(AsyncTcpStream::Plain(socket)))
+                .map(|socket| Screened::new(AsyncTcpStream::Plain(socket), Heard::default()))
         }
     }
 }

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{Accounts, HashingBusy, fingerprint, limit::Guesser, password, people::parse_email, secret};
 use crate::{
     domain::{audit::AuditEntry, time::Time},
-    store::{NewSession, Session, StoreError, User},
+    store::{NewSession, Session, Sight, StoreError, User},
 };
 
 /// Who stands at the door.
@@ -109,12 +109,21 @@ impl Accounts {
     }
 
     /// The living session of `token`, its user as they are now, and the time; `None` when there is none.
-    pub async fn session(&self, token: &str) -> Result<Option<(Session, User, Time)>, StoreError> {
+    pub async fn session(
+        &self,
+        token: &str,
+        sight: Sight,
+    ) -> Result<Option<(Session, User, Time)>, StoreError> {
         // 256 bits in base64; anything else can't be one and needs no look.
         if token.len() != 43 {
             return Ok(None);
         }
-        self.store.session(&fingerprint(token), self.policy.idle).await
+        self.store.session(&fingerprint(token), self.policy.idle, sight).await
+    }
+
+    /// Whether the session of `token` still lives. Asking keeps no session alive.
+    pub async fn still_signed_in(&self, token: &str) -> Result<bool, StoreError> {
+        Ok(self.session(token, Sight::Page).await?.is_some())
     }
 
     /// Ends the session of `token`, if there is one.

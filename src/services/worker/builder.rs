@@ -19,6 +19,19 @@ pub struct WorkerConfig {
     pub open_queues: bool,
 }
 
+impl WorkerConfig {
+    /// With the defaults of `unstuck serve`: a lease of 30 s, quorum queues, open to new queues.
+    pub fn new(database_url: impl Into<String>, broker: BrokerConfig) -> Self {
+        Self {
+            database_url: database_url.into(),
+            broker,
+            lease: Duration::from_secs(30),
+            queue_type: QueueType::Quorum,
+            open_queues: true,
+        }
+    }
+}
+
 /// Takes tasks from queues and runs their handlers until it is told to end.
 pub struct Worker {
     pub(super) config: WorkerConfig,

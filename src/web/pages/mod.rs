@@ -14,11 +14,12 @@ use axum::{
     routing::{get, post},
 };
 
-use super::Site;
+use super::{Site, live};
 
 pub(crate) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(home::show))
+        .route("/admin/live", get(live::follow))
         .route("/lang", post(language::choose))
         .route("/login", get(login::show).post(login::enter))
         .route("/logout", post(login::leave))

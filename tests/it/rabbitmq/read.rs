@@ -282,14 +282,16 @@ async fn wrong_servers_are_told_apart_and_none_takes_more_than_its_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_management_api_leaves_the_live_numbers() {
     let queue = QueueSpec::new(unique("refused"), QueueType::Classic);
-    Publisher::spawn(config()).declare(&queue).await.unwrap();
+    let publisher = Publisher::spawn(config());
+    publisher.declare(&queue).await.unwrap();
+    publisher.publish(vec![task_message(&queue.name, 1)]).await;
     let url = serve(Answer::http("401 Unauthorized", "", "{}")).await;
     let reader = reader(&BrokerConfig::parse(&amqp_url(), Some(&url)).unwrap());
     let reading = reader.read(std::slice::from_ref(&queue.name)).await;
     let seen = &reading.queues[&queue.name];
     assert_eq!(
         (seen.state, seen.ready, seen.consumers),
-        (QueueState::Present, Some(0), Some(0))
+        (QueueState::Present, Some(1), Some(0))
     );
     assert_eq!(
         (seen.unacknowledged, &seen.consumer_details, &seen.detail),
@@ -410,4 +412,47 @@ async fn alarms_and_switched_off_statistics_are_seen() {
         ((seen.ready, seen.unacknowledged) == (Some(1), Some(0))).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_queue_that_hangs_is_never_read_as_empty() {
+    let node = Node::start(&[("RMQ_FAST", "1")]).await;
+    let config = node.config().await;
+    let publisher = Publisher::spawn(config.clone());
+    let reader = reader(&config);
+    let queues = ["hanging".to_owned(), "healthy".to_owned()];
+    for queue in &queues {
+        publisher
+            .declare(&QueueSpec::new(queue, QueueType::Quorum))
+            .await
+            .unwrap();
+        publisher
+            .publish(vec![task_message(queue, 1), task_message(queue, 1)])
+            .await;
+    }
+    let spec = ConsumerSpec {
+        tag: "worker".to_owned(),
+        queues: vec![QueueSpec::new("hanging", QueueType::Quorum)],
+        prefetch: NonZeroU16::MIN,
+    };
+    let (_consumer, mut deliveries) = Consumer::spawn(config, spec);
+    let _held = deliveries.recv().await.unwrap();
+    eventually(
+        Duration::from_secs(15),
+        "totals and statistics are there",
+        async || {
+            let reading = reader.read(&queues).await;
+            let seen = &reading.queues["hanging"];
+            let told = seen.detail.as_ref().and_then(|detail| detail.consumers);
+            (seen.together == Some((1, 1)) && told == Some(1)).then_some(())
+        },
+    )
+    .await;
+    node.ctl(&["eval", "sys:suspend('%2F_hanging')."]).await;
+    for _ in 0..3 {
+        let reading = reader.read(&queues).await;
+        assert_ne!(reading.queues["hanging"].ready, Some(0));
+        assert_ne!(reading.queues["hanging"].consumers, Some(0));
+        assert_eq!(reading.queues["healthy"].ready, Some(2));
+    }
 }

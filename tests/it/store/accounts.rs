@@ -8,7 +8,7 @@ use unstuck::{
         audit::AuditEntry,
         time::Time,
     },
-    store::{Joining, NewSession, NewToken, NewUser, Store, User},
+    store::{Joining, NewSession, NewToken, NewUser, Sight, Store, User},
 };
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ async fn open(store: &Store, user_id: Uuid, token_hash: &str) -> bool {
 }
 
 async fn alive(store: &Store, token_hash: &str) -> bool {
-    store.session(token_hash, IDLE).await.expect("read").is_some()
+    store.session(token_hash, IDLE, Sight::Person).await.expect("read").is_some()
 }
 
 #[tokio::test]

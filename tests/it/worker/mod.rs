@@ -6,5 +6,6 @@ mod exec;
 mod guard;
 mod outage;
 mod process;
+mod proxy;
 mod work;
 mod workshop;

@@ -10,13 +10,17 @@ use std::{
 
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
+use tokio::{sync::Notify, time::timeout};
 use unstuck::{
     domain::task::{AttemptOutcome, State},
-    services::worker::{Job, JobError},
+    services::worker::{Job, JobError, Worker, WorkerBuilder, WorkerConfig},
 };
 
-use super::workshop::{LEASE, PATIENCE, Workshop, start};
-use crate::support::wait::eventually;
+use super::{
+    proxy::{Proxy, detour},
+    workshop::{LEASE, PATIENCE, Workshop, start},
+};
+use crate::support::{broker, wait::eventually};
 
 /// Holds SQLite's write lock, as a stuck process would; dropping the connection lets it go.
 async fn lock(shop: &Workshop) -> SqliteConnection {
@@ -103,43 +107,86 @@ async fn a_message_is_held_until_the_database_answers_and_a_finished_result_is_n
     shop.close().await;
 }
 
+fn through(shop: &Workshop, database_url: String) -> WorkerBuilder {
+    let config = WorkerConfig {
+        lease: LEASE,
+        ..WorkerConfig::new(database_url, broker::config())
+    };
+    Worker::builder(config).queue(&shop.queue)
+}
+
 #[tokio::test]
 async fn a_worker_that_starts_before_its_database_waits_for_it() {
     let shop = Workshop::postgres().await;
     let id = shop.send("x", json!(1)).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    drop(listener);
-    let mut url = url::Url::parse(&shop.database_url).expect("a URL");
-    let real = url.port().expect("a port");
-    url.set_port(Some(port)).expect("has ports");
-    let config = unstuck::services::worker::WorkerConfig {
-        database_url: url.into(),
-        broker: crate::support::broker::config(),
-        lease: LEASE,
-        queue_type: unstuck::broker::QueueType::Quorum,
-        open_queues: true,
-    };
-    let builder = unstuck::services::worker::Worker::builder(config).queue(&shop.queue);
-    let worker = start(builder.handle("x", async |_job: Job| Ok(json!("done"))));
-    // Nobody listens on that port until now.
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port))
-        .await
-        .expect("still free");
-    let forward = tokio::spawn(async move {
-        while let Ok((mut from, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut to = tokio::net::TcpStream::connect(("127.0.0.1", real))
-                    .await
-                    .expect("PostgreSQL");
-                tokio::io::copy_bidirectional(&mut from, &mut to).await.ok();
-            });
-        }
-    });
+    let (port, url) = detour(&shop.database_url).await;
+    let worker = start(through(&shop, url).handle("x", async |_job: Job| Ok(json!("done"))));
+    let _open = Proxy::open(port, &shop.database_url).await;
     shop.until(id, State::Succeeded).await;
     worker.end().await;
-    forward.abort();
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_neither_lost_nor_repeated() {
+    let shop = Workshop::postgres().await;
+    let (port, url) = detour(&shop.database_url).await;
+    let proxy = Proxy::open(port, &shop.database_url).await;
+    let (begun, go_on) = <(Arc<Notify>, Arc<Notify>)>::default();
+    let signals = (begun.clone(), go_on.clone());
+    let handler = move |_job: Job| {
+        let (begun, go_on) = signals.clone();
+        async move {
+            begun.notify_one();
+            go_on.notified().await;
+            Ok(json!("done"))
+        }
+    };
+    let worker = start(through(&shop, url).handle("x", handler));
+    let warm = shop.send("x", json!(0)).await;
+    timeout(PATIENCE, begun.notified()).await.expect("it begins");
+    go_on.notify_one();
+    shop.until(warm, State::Succeeded).await;
+
+    proxy.lose_next_commit();
+    let id = shop.send("x", json!(1)).await;
+    timeout(PATIENCE, begun.notified()).await.expect("it begins");
+    assert!(proxy.has_lost_it(), "the claim's answer");
+    proxy.lose_next_commit();
+    go_on.notify_one();
+    shop.until(id, State::Succeeded).await;
+    eventually(PATIENCE, "the report's answer was lost", async || {
+        proxy.has_lost_it().then_some(())
+    })
+    .await;
+    worker.end().await;
+    let attempts = shop.attempts(id).await;
+    assert_eq!(attempts.len(), 1, "the same claim again gives the same attempt");
+    assert_eq!(
+        (attempts[0].outcome, &attempts[0].late),
+        (Some(AttemptOutcome::Succeeded), &None)
+    );
+    shop.outside.until_ready(&shop.queue, 0).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn heartbeats_go_on_while_a_handler_hogs_the_runtime() {
+    let shop = Workshop::sqlite().await;
+    let handler = async |_job: Job| {
+        // Against the rules: it blocks the only thread that there is.
+        let (_never, nothing) = std::sync::mpsc::channel::<()>();
+        nothing.recv_timeout(LEASE).expect_err("nobody sends anything");
+        Ok(json!("done"))
+    };
+    let worker = start(shop.builder().handle("x", handler));
+    let id = shop.send("x", json!(1)).await;
+    let task = shop.until(id, State::Succeeded).await.task;
+    let (beat_at, started_at) = (
+        task.beat_at.expect("a heartbeat"),
+        task.started_at.expect("a start"),
+    );
+    assert!(beat_at.ms_since(started_at) > 3000, "{beat_at} {started_at}");
+    worker.end().await;
     shop.close().await;
 }
