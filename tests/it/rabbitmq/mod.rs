@@ -1,6 +1,7 @@
 //! `broker` against a real RabbitMQ node.
 
 mod consume;
+mod link;
 mod malformed;
 mod publish;
 mod read;
