@@ -7,8 +7,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Starts the log on stderr. `filter` is a checked level or filter.
+/// The AMQP library calls each refused request an error, an expected "no such queue" too; `broker` logs what matters.
+const QUIET: &str = "lapin=off";
+
+/// Starts the log on stderr. `filter` is a checked level or filter; it may name `lapin` to hear the AMQP library too.
 pub fn start_log(filter: &str, format: LogFormat) {
+    let filter = if filter.contains("lapin") {
+        filter.to_owned()
+    } else {
+        format!("{filter},{QUIET}")
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(std::io::stderr)
