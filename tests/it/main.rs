@@ -7,5 +7,6 @@ mod detector;
 mod rabbitmq;
 mod store;
 mod support;
+mod web;
 mod tickets;
 mod worker;
