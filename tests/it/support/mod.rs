@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod broker;
+pub mod browser;
 pub mod chaos;
 pub mod node;
 pub mod raw_amqp;

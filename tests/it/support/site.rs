@@ -19,8 +19,8 @@ use unstuck::{
     store::Lane,
     web::{
         self, Site,
-        live::Lookout,
         layout::{Counts, Link, LinkHealth, LinkName},
+        live::Lookout,
         security::Origin,
         server::Limits,
     },
@@ -35,6 +35,8 @@ pub const LEASE: Duration = Duration::from_secs(30);
 pub struct TestSite {
     pub site: Arc<Site>,
     pub store: TestStore,
+    /// Looks for changes when the test tells it to.
+    pub lookout: Lookout,
     router: Router,
 }
 
@@ -73,6 +75,17 @@ impl TestSite {
 
     /// A site on `store` whose broker can't be reached. `open_queues`: tasks may name new queues.
     pub async fn on(store: TestStore, open_queues: bool) -> Self {
+        Self::build(store, open_queues, None).await
+    }
+
+    /// A site that people reach at `public_url`.
+    pub async fn at(public_url: &str) -> Self {
+        Self::build(TestStore::sqlite().await, true, Some(public_url)).await
+    }
+
+    async fn build(store: TestStore, open_queues: bool, public_url: Option<&str>) -> Self {
+        let public_url = public_url.map(|url| url.parse().expect("a URL"));
+        let (lookout, changes) = Lookout::new(store.store.clone());
         let nowhere =
             BrokerConfig::parse("amqp://guest:guest@127.0.0.1:1/%2f", None).expect("a broker's URL");
         let publisher = Publisher::spawn(nowhere);
@@ -90,17 +103,22 @@ impl TestSite {
         let site = Arc::new(Site {
             store: store.store.clone(),
             accounts: Accounts::new(store.store.clone(), None),
-            origin: Arc::new(Origin::new(None, listen, None, Vec::new())),
+            origin: Arc::new(Origin::new(public_url, listen, None, Vec::new())),
             submit: Submit::spawn(store.store.clone(), acts, queues, relay),
             work: Lifecycle::spawn(store.store.clone(), Lane::Reserved, LEASE),
             publisher: publisher.link(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             links: Arc::new(links),
             counts: watch::channel(Counts::default()).1,
-            changes: Lookout::new(store.store.clone()).1,
+            changes,
         });
         let router = web::router(site.clone(), Limits::default());
-        Self { site, store, router }
+        Self {
+            site,
+            store,
+            lookout,
+            router,
+        }
     }
 
     /// A new token with these scopes.
@@ -119,23 +137,27 @@ impl TestSite {
     }
 
     /// Sends a request as if it came from `peer`. A missing Host is added.
-    pub async fn send_from(&self, peer: &str, mut request: Request<Body>) -> Answer {
+    pub async fn send_from(&self, peer: &str, request: Request<Body>) -> Answer {
+        let (parts, body) = self.begin(peer, request).await.into_parts();
+        let body = to_bytes(body, 64 * 1024 * 1024).await.expect("a whole body");
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.to_vec(),
+        }
+    }
+
+    /// The same, as far as the answer's head.
+    pub async fn begin(&self, peer: &str, mut request: Request<Body>) -> Response<Body> {
         let peer: SocketAddr = peer.parse().expect("an address");
         request.extensions_mut().insert(ConnectInfo(peer));
         request
             .headers_mut()
             .entry(header::HOST)
             .or_insert(header::HeaderValue::from_static("localhost:8080"));
-        let response: Response<Body> = match self.router.clone().oneshot(request).await {
+        match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
-        };
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, 64 * 1024 * 1024).await.expect("a whole body");
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: body.to_vec(),
         }
     }
 
