@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -12,40 +12,13 @@ use unstuck::domain::task::{AttemptOutcome, State};
 
 use super::{
     guard::{FAMILY, family, kill},
-    process::{Notes, is_alive, until_gone},
-    workshop::{LEASE, PATIENCE, Workshop},
+    process::{Notes, Process, is_alive, until_gone},
+    workshop::{LEASE, Workshop},
 };
-use crate::support::{broker, wait::eventually};
+use crate::support::broker;
 
-/// A worker process; killed when dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(shop: &Workshop, arguments: &[&str]) -> Self {
-        Self(command(shop, arguments).spawn().expect("it starts"))
-    }
-
-    fn pid(&self) -> i32 {
-        i32::try_from(self.0.id()).expect("a process id")
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal);
-    }
-
-    async fn ended(&mut self) -> ExitStatus {
-        eventually(PATIENCE, "the worker ended", async || {
-            self.0.try_wait().expect("it is our child")
-        })
-        .await
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.0.kill().expect("it was or is our child");
-        self.0.wait().expect("it ends");
-    }
+fn start(shop: &Workshop, arguments: &[&str]) -> Process {
+    Process::start(&mut command(shop, arguments))
 }
 
 fn command(shop: &Workshop, arguments: &[&str]) -> Command {
@@ -78,12 +51,12 @@ async fn a_killed_worker_takes_its_programs_with_it_and_another_worker_goes_on()
     let serving = shop.serve();
     let (script, path) = (first_then_look(FAMILY), notes.path("pids"));
     let arguments = ["--exec", "sh", "-c", &script, path.to_str().expect("UTF-8")];
-    let mut first = Process::start(&shop, &arguments);
+    let mut first = start(&shop, &arguments);
     let id = shop.send("x", json!(1)).await;
     let pids = family(&notes).await;
     first.signal(Signal::SIGKILL);
     first.ended().await;
-    let second = Process::start(&shop, &arguments);
+    let second = start(&shop, &arguments);
     for pid in pids {
         until_gone(pid, Duration::from_secs(2)).await;
     }
@@ -110,7 +83,7 @@ async fn a_frozen_worker_leaves_no_program_running_past_its_lease_and_works_on_w
     let (shop, notes) = (Workshop::sqlite().await, Notes::new());
     let serving = shop.serve();
     let (script, path) = (first_then_look(FAMILY), notes.path("pids"));
-    let worker = Process::start(
+    let worker = start(
         &shop,
         &["--exec", "sh", "-c", &script, path.to_str().expect("UTF-8")],
     );
@@ -145,7 +118,7 @@ async fn killing_the_worker_and_its_guard_at_once_kills_the_program_too() {
     let (shop, notes) = (Workshop::sqlite().await, Notes::new());
     let path = notes.path("pid");
     let script = r#"echo $PPID > "$0.guard"; echo $$ > "$0"; exec sleep 600"#;
-    let mut worker = Process::start(
+    let mut worker = start(
         &shop,
         &["--exec", "sh", "-c", script, path.to_str().expect("UTF-8")],
     );
@@ -165,7 +138,7 @@ async fn sigterm_lets_a_program_finish_and_the_worker_ends_well() {
     let (shop, notes) = (Workshop::sqlite().await, Notes::new());
     let path = notes.path("go");
     let script = r#"echo up > "$0.up"; while ! [ -e "$0" ]; do sleep 0.05; done; echo done"#;
-    let mut worker = Process::start(
+    let mut worker = start(
         &shop,
         &["--exec", "sh", "-c", script, path.to_str().expect("UTF-8")],
     );
@@ -199,7 +172,7 @@ async fn a_program_that_outlasts_the_drain_is_ended_and_its_task_handed_back() {
         script,
         path.to_str().expect("UTF-8"),
     ];
-    let mut worker = Process::start(&shop, &arguments);
+    let mut worker = start(&shop, &arguments);
     let id = shop.send("x", json!(1)).await;
     let pid = notes.pid("pid").await;
     worker.signal(Signal::SIGTERM);
@@ -227,7 +200,7 @@ async fn a_second_sigterm_ends_stubborn_programs_at_once() {
         script,
         path.to_str().expect("UTF-8"),
     ];
-    let mut worker = Process::start(&shop, &arguments);
+    let mut worker = start(&shop, &arguments);
     let id = shop.send("x", json!(1)).await;
     let pid = notes.pid("pid").await;
     let told_at = Instant::now();
@@ -250,7 +223,7 @@ async fn a_service_manager_that_stops_every_process_burns_no_attempt() {
     let (shop, notes) = (Workshop::sqlite().await, Notes::new());
     let path = notes.path("pid");
     let script = r#"echo $PPID > "$0.guard"; echo $$ > "$0"; exec sleep 600"#;
-    let mut worker = Process::start(
+    let mut worker = start(
         &shop,
         &["--exec", "sh", "-c", script, path.to_str().expect("UTF-8")],
     );
@@ -271,7 +244,7 @@ async fn neither_program_nor_guard_is_given_our_configuration() {
     let shop = Workshop::sqlite().await;
     let script =
         r#"cat /proc/$PPID/environ /proc/$$/environ | tr '\0' '\n' | grep ^UNSTUCK_ | cut -d= -f1 | sort -u"#;
-    let worker = Process::start(&shop, &["--kind", "x", "--exec", "sh", "-c", script]);
+    let worker = start(&shop, &["--kind", "x", "--exec", "sh", "-c", script]);
     let id = shop.send("x", json!(1)).await;
     let view = shop.until(id, State::Succeeded).await;
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod binary;
 mod drain;
+mod examples;
 mod exec;
 mod guard;
 mod outage;

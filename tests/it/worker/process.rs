@@ -2,10 +2,45 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus},
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
+
+use super::{guard::kill, workshop::PATIENCE};
 use crate::support::wait::eventually;
+
+/// A process of ours; killed when dropped.
+pub struct Process(Child);
+
+impl Process {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("it starts"))
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).expect("a process id")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal);
+    }
+
+    pub async fn ended(&mut self) -> ExitStatus {
+        eventually(PATIENCE, "the process ended", async || {
+            self.0.try_wait().expect("it is our child")
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().expect("it was or is our child");
+        self.0.wait().expect("it ends");
+    }
+}
 
 /// Whether the process runs: it exists and is no zombie.
 pub fn is_alive(pid: i32) -> bool {

@@ -1,6 +1,6 @@
 //! A database, a queue and a worker in this process, for one test.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -42,6 +42,7 @@ pub struct Workshop {
     queue_type: QueueType,
     publisher: Publisher,
     test: TestStore,
+    folder: tempfile::TempDir,
 }
 
 impl Workshop {
@@ -74,7 +75,13 @@ impl Workshop {
             queue_type,
             publisher,
             test,
+            folder: tempfile::tempdir().expect("a folder"),
         }
+    }
+
+    /// A folder that goes with the workshop.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn builder(&self) -> WorkerBuilder {
