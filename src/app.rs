@@ -11,13 +11,16 @@ use crate::{
     config::Config,
     services::{
         accounts::Accounts,
+        attachments::{Attachments, Quota},
         demo::{self, CrewConfig},
         lifecycle::Lifecycle,
         pruner::{self, Pace, Retention},
         queues::QueueBook,
         recovery,
         relay::Relay,
+        report_limits::{Rates, ReportLimits},
         submit::Submit,
+        ticketing::Ticketing,
         webhook::Webhook,
     },
     store::{Lane, Store},
@@ -36,6 +39,8 @@ const RECOVER_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a pruner that failed waits.
 const PRUNE_AGAIN: Duration = Duration::from_secs(60);
+/// How often what waits for staff is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// The parts that run side by side in one process.
 pub struct App {
@@ -65,13 +70,27 @@ impl App {
         let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
         let submit = Submit::spawn(store.clone(), acts, queues, relay.clone());
         let (lookout, changes) = Lookout::new(store.clone());
+        let attachments = Attachments::open(store.clone(), &config.data_dir, Quota::default())
+            .await
+            .with_context(|| format!("attachments in {}", config.data_dir.display()))?;
+        let limits = ReportLimits::new(Rates::default());
+        let desk = Ticketing::open(store.clone(), attachments.clone(), limits).await?;
+        let webhook = match &config.webhook_url {
+            Some(url) => {
+                Some(Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref()).context("the webhook")?)
+            }
+            None => None,
+        };
+        let counts = Arc::new(watch::Sender::new(Counts::default()));
         let site = Arc::new(Site {
             store: store.clone(),
             accounts,
             changes,
             origin: Arc::new(origin(config)),
             links: links(publisher.link()),
-            counts: watch::channel(Counts::default()).1,
+            desk: desk.clone(),
+            webhook_host: webhook.as_ref().map(Webhook::host),
+            counts: counts.subscribe(),
             submit: submit.clone(),
             work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
             publisher: publisher.link(),
@@ -87,13 +106,11 @@ impl App {
         };
         app.add(relay.clone().run(stop.clone()));
         app.add(recover(store.clone(), config.lease, relay, stop.clone()));
-        app.add(prune(
-            store.clone(),
-            Retention::days(config.retention_days.get()),
-            stop.clone(),
-        ));
-        if let Some(url) = &config.webhook_url {
-            let webhook = Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref())?;
+        let retention = Retention::days(config.retention_days.get());
+        app.add(prune(store.clone(), retention, stop.clone()));
+        app.add(attachments.run(stop.clone()));
+        app.add(look_after_desk(desk, counts, stop.clone()));
+        if let Some(webhook) = webhook {
             app.add(webhook.run(stop.clone()));
         }
         app.add(lookout.run(stop.clone()));
@@ -260,6 +277,25 @@ async fn prune(store: Store, retention: Retention, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Counts the tickets that wait for staff, and forgets callers that the desk has not heard of for a while.
+async fn look_after_desk(desk: Ticketing, counts: Arc<watch::Sender<Counts>>, stop: CancellationToken) {
+    loop {
+        let tickets = match desk.to_do().await {
+            Ok(tickets) => Some(tickets),
+            Err(error) => {
+                tracing::debug!(%error, "the tickets can't be counted");
+                None
+            }
+        };
+        counts.send_modify(|counts| counts.tickets = tickets);
+        desk.limits.forget_idle();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(COUNT_EVERY) => {}
         }
     }
 }

@@ -1,7 +1,139 @@
-# 问题报告与由此产生的工单。
+# 问题报告，以及工作人员据此处理的工单。
 
 ticket-status-new = 新建
 ticket-status-open = 处理中
 ticket-status-waiting = 等待报告人
 ticket-status-resolved = 已解决
 ticket-status-closed = 已关闭
+
+# 公开表单。
+report-title = 报告问题
+report-lead = 请告诉我们出了什么问题。您会得到一个私密链接，可在那里查看答复；无需账号。
+report-subject = 主题
+report-description = 发生了什么？
+report-description-hint = 您做了什么，期望什么结果，实际发生了什么，是什么时候？
+report-task = 任务编号（如有）
+report-task-hint = 例如 0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b。
+report-email = 您的电子邮箱（如可联系您）
+report-email-hint = 只有处理此报告的人员能看到。
+report-website = 请留空
+report-send = 发送报告
+report-not-sent = 报告尚未发送：请修改下面标出的内容。
+report-trapped = 报告未发送：一个隐藏字段被填写了，这通常是程序所为。如果您使用自动填表工具，请在本页关闭它后重新发送。
+report-too-fast = 提交得太快，报告尚未发送。如果您是真人，请再发送一次。
+report-stale = 此表单打开时间过长，报告尚未发送。您填写的内容仍在：请再发送一次。
+report-too-many = 您所在的网络短时间内发送了过多报告，请稍后再试。
+
+files-label = 文件
+files-hint = 最多 5 个文件，每个不超过 10 MB：图片（PNG、JPEG、GIF、WebP）、PDF、文本、日志、CSV、JSON、ZIP、gzip、MP4、WebM。
+files-again = 请重新选择文件：表单返回后，浏览器不会保留所选文件。
+
+fault-missing = 请填写此项。
+fault-too-long = 内容过长：最多 { $limit } 个字符。
+fault-no-email = 这不是有效的电子邮箱，例如 name@example.com。
+fault-no-task-id = 任务编号形如 0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b。没有的话请留空。
+fault-too-many-files = 一次最多 { $limit } 个文件。
+fault-file-too-large = 此文件超过 10 MB。
+fault-file-empty = 此文件为空。
+fault-file-type = 不接受此类型的文件。
+fault-file-mismatch = 文件内容与其名称不符。
+fault-ticket-full = 此报告的文件数已达上限，请只发送文字。
+fault-storage-full = 存储空间不足，上传已暂停。请只发送文字，或稍后再试。
+fault-upload-quota = 您今天的上传量已达上限，请只发送文字。
+
+# 报告人的页面。
+follow-not-found = 没有与此编号和密钥相符的报告。请检查链接是否完整。
+follow-now-new = 我们已收到您的报告，尚无人查看。
+follow-now-open = 正在处理。
+follow-now-waiting = 我们已在下面回复，正在等待您的答复。
+follow-now-resolved = 我们认为问题已解决。如未解决，请在下面重新打开。
+follow-now-closed = 此报告已关闭。如问题再次出现，请在下面重新打开。
+follow-keep = 请保存此链接
+follow-keep-text = 这是返回本页的唯一途径，持有它的人都能查看此报告。我们无法再次发送给您。
+follow-messages = 消息
+follow-you = 您
+follow-staff = 支持人员
+follow-add = 添加消息
+follow-ended = 此报告已不再处理。如要重新打开，请说明原因。
+follow-send = 发送
+follow-reopen = 发送并重新打开
+flash-reported = 谢谢。您的报告编号是 { $ref }。
+flash-message-sent = 您的消息已添加。
+flash-reopened = 您的消息已添加，报告已重新打开。
+
+# 工作人员。
+tickets-title = 工单
+tickets-lead = 人们报告的问题，以及该由谁处理。
+tickets-tabs = 状态
+ticket-tab-todo = 待处理
+ticket-tab-waiting = 等待报告人
+ticket-tab-resolved = 已解决
+ticket-tab-closed = 已关闭
+ticket-tab-all = 全部
+tickets-mine = 只看我的
+tickets-everybodys = 所有人的
+tickets-about-task = 关于任务
+tickets-none = 这里没有工单
+tickets-none-todo = 没有等待您处理的工单：每份报告都已答复。
+tickets-none-waiting = 没有报告人需要答复我们。
+tickets-none-resolved = 没有已解决但尚未关闭的工单。
+tickets-none-closed = 没有已关闭的工单。
+tickets-none-all = 还没有人报告问题。表单位于 /report。
+ticket-subject = 主题
+ticket-status = 状态
+ticket-assignee = 负责人
+ticket-last = 最后发言
+ticket-by-reporter = 报告人
+ticket-by-staff = 工作人员
+ticket-messages = 消息
+ticket-filed = 报告时间
+ticket-reporter = 报告人
+ticket-internal = 内部备注
+ticket-write = 答复或备注
+ticket-then = 然后将状态设为
+ticket-then-usual = 默认状态
+ticket-answer = 发送答复
+ticket-note = 存为内部备注
+ticket-answer-hint = 答复会显示给报告人，并轮到对方回复。备注仅工作人员可见，本身不改变状态。
+ticket-not-sent = 尚未发送：请修改下面标出的内容。
+ticket-state = 工单
+ticket-nobody = 无人
+ticket-change = 更改
+ticket-task = 任务
+ticket-no-such-task = 没有此编号的任务，或已不再保留。
+ticket-without-task = 报告人未提供任务编号。
+ticket-then-was = 报告时的状态：
+ticket-others = 关于此任务的其他工单
+ticket-language = 语言
+ticket-browser = 浏览器
+ticket-moved = 您打开此工单后，有人更改了它。请重新查看后再决定。
+ticket-no-assignee = 此人没有可登录的账号。
+attachment-missing = 文件不在存储中，可能没有与数据库一起恢复。
+flash-ticket-changed = 工单已更改。
+flash-ticket-answered = 答复已显示在报告人的页面上。
+flash-ticket-noted = 备注已保存。
+
+# Webhook。
+webhook-title = Webhook
+webhook-lead = 事件出现和结束时通知了谁。
+webhook-to = 通知发送至
+webhook-off = 未配置 webhook。请设置 UNSTUCK_WEBHOOK_URL 并重新启动。
+webhook-test = 发送测试
+webhook-none = 还没有通知
+webhook-none-text = 每个事件出现和结束时各产生一条通知，保留 30 天。
+webhook-event = 内容
+webhook-event-opened = 事件出现
+webhook-event-closed = 事件结束
+webhook-event-test = 测试
+webhook-state = 状态
+webhook-tries = 次数
+webhook-answer = 最后应答
+webhook-made = 产生时间
+webhook-next = 下次发送
+webhook-again = 重新发送
+delivery-waiting = 等待中
+delivery-retrying = 正在重试
+delivery-delivered = 已送达
+delivery-given-up = 已放弃
+flash-webhook-test = 测试通知已发出。
+flash-webhook-again = 通知将重新发送。

@@ -21,7 +21,7 @@ pub struct Attachment {
     /// As the sender called it, cleaned: for showing and for the download's name.
     pub name: String,
     pub content_type: String,
-    pub size_bytes: u64,
+    pub size_bytes: i64,
     pub created_at: Time,
 }
 

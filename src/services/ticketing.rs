@@ -175,6 +175,11 @@ impl Ticketing {
         Err(TicketError::NoReference)
     }
 
+    /// How many tickets it is staff's turn on.
+    pub async fn to_do(&self) -> Result<u64, StoreError> {
+        self.store.tickets_to_do().await
+    }
+
     /// The ticket that `reference` and `key` open. A wrong key and a wrong reference are the same: `NotFound`.
     pub async fn follow(&self, reference: &str, key: &str) -> Result<Ticket, TicketError> {
         let reference: Reference = reference.parse().map_err(|_| TicketError::NotFound)?;

@@ -96,6 +96,11 @@ impl Webhook {
         })
     }
 
+    /// Whom it sends to: the host alone, because the rest of the address may be a secret.
+    pub fn host(&self) -> String {
+        self.url.host_str().unwrap_or_default().to_owned()
+    }
+
     /// Sends what is due, until `stop`. A database that is away is asked again.
     pub async fn run(self, stop: CancellationToken) {
         loop {

@@ -24,6 +24,17 @@ words! {
     }
 }
 
+impl WebhookEvent {
+    /// Its word in the catalogue's family `webhook-event`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Closed => "closed",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// One delivery and how it went so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {

@@ -46,6 +46,7 @@ mod render;
 pub mod security;
 pub mod server;
 pub mod session;
+mod upload;
 
 pub(crate) use render::{html, see_other};
 
@@ -57,7 +58,7 @@ use tokio::sync::watch;
 
 use crate::{
     broker::LinkState,
-    services::{accounts::Accounts, lifecycle::Lifecycle, submit::Submit},
+    services::{accounts::Accounts, lifecycle::Lifecycle, submit::Submit, ticketing::Ticketing},
     store::Store,
 };
 use layout::{Counts, Link};
@@ -77,6 +78,10 @@ pub struct Site {
     pub metrics: PrometheusHandle,
     /// How the links are doing, as of now.
     pub links: Arc<dyn Fn() -> Vec<Link> + Send + Sync>,
+    /// Where reports come in and tickets are worked on.
+    pub desk: Ticketing,
+    /// Whom the webhook goes to: its host alone, because the rest may be a secret. `None` when there is none.
+    pub webhook_host: Option<String>,
     /// What waits for staff, for the navigation.
     pub counts: watch::Receiver<Counts>,
     /// What open pages listen to.

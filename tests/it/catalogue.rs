@@ -11,9 +11,12 @@ use unstuck::domain::{
     access::Role,
     finding::{CloseReason, Confidence, Verdict, phrase_keys},
     ledger::Health,
+    report::Fault,
     task::{AttemptOutcome, State},
+    ticket::TicketStatus,
     transition::RefusalCode,
 };
+use unstuck::store::webhooks::WebhookEvent;
 use unstuck::web::{
     error::Problem,
     layout::{LinkHealth, LinkName},
@@ -42,9 +45,18 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("confidence", words(Confidence::ALL)),
         ("verdict", words(Verdict::ALL)),
         ("closed", words(CloseReason::ALL)),
+        ("ticket-status", words(TicketStatus::ALL)),
+        ("follow-now", words(TicketStatus::ALL)),
+        ("ticket-tab", vec!["todo", "waiting", "resolved", "closed", "all"]),
+        ("tickets-none", vec!["todo", "waiting", "resolved", "closed", "all"]),
+        ("fault", words(Fault::ALL)),
         (
-            "ticket-status",
-            vec!["new", "open", "waiting", "resolved", "closed"],
+            "delivery",
+            vec!["waiting", "retrying", "delivered", "given-up"],
+        ),
+        (
+            "webhook-event",
+            WebhookEvent::ALL.iter().map(|event| event.word()).collect(),
         ),
         (
             "nav",

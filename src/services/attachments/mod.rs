@@ -20,10 +20,8 @@ use std::{
 };
 
 use nix::sys::statvfs::statvfs;
-use tokio::{
-    fs::{File, OpenOptions},
-    sync::Semaphore,
-};
+use tokio::fs::{File, OpenOptions};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use upload::{Staged, Upload};
@@ -36,10 +34,9 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How many uploads are written at once; further ones wait, unread.
-const UPLOADS_AT_ONCE: usize = 8;
 /// A file without a row that is older than any request can last belongs to nobody.
-const ORPHAN_AFTER: Duration = Duration::from_secs(300);
+const ORPHAN_AFTER: Duration = Duration::from_secs(480);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How many files one question to the database is about.
 const SWEEP_BATCH: usize = 500;
 
@@ -82,7 +79,6 @@ pub struct Attachments {
     quota: Quota,
     /// The bytes of all files, as of the last sweep and what came since.
     used_bytes: Arc<AtomicU64>,
-    uploads: Arc<Semaphore>,
 }
 
 impl Attachments {
@@ -106,7 +102,6 @@ impl Attachments {
             folder,
             quota,
             used_bytes: Arc::default(),
-            uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
         };
         let (_, used) = attachments.files().await?;
         attachments.used_bytes.store(used, Ordering::Relaxed);
@@ -115,20 +110,14 @@ impl Attachments {
 
     /// Begins to take in the file that its sender calls `name`. Dropped unfinished, it leaves nothing.
     ///
-    /// Waits while others upload. Errors: `Refused` at once for a name whose type is not taken.
+    /// Errors: `Refused` at once for a name whose type is not taken, and when the store is full.
     pub async fn begin(&self, name: &str) -> Result<Upload, AttachmentError> {
         let name = attachment::clean_name(name);
         if !attachment::is_taken(&name) {
             return Err(fault(Fault::FileType, &name).into());
         }
-        let permit = self
-            .uploads
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
         self.check_room(0, &name)?;
-        Ok(Upload::begin(self.clone(), name, permit).await?)
+        Ok(Upload::begin(self.clone(), name).await?)
     }
 
     /// Opens a stored file for reading; `None` when its row is there and it is not (a folder restored without it).
@@ -142,7 +131,7 @@ impl Attachments {
         }
     }
 
-    /// Deletes what belongs to nobody: half uploads and files without a row, once they are five minutes old as of
+    /// Deletes what belongs to nobody: half uploads and files without a row, once they are eight minutes old as of
     /// `now` (the machine's clock, like the files' times). Returns how many.
     pub async fn sweep(&self, now: SystemTime) -> Result<usize, AttachmentError> {
         let (files, used) = self.files().await?;
@@ -166,6 +155,21 @@ impl Attachments {
             remove(&path).await?;
         }
         Ok(swept)
+    }
+
+    /// Sweeps each minute until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            match self.sweep(SystemTime::now()).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "deleted files that belong to nobody"),
+                Err(error) => tracing::warn!(%error, "the folder of attachments can't be swept; trying again"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+            }
+        }
     }
 
     fn place(&self, id: Uuid) -> PathBuf {

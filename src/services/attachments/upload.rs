@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 use tokio::{
     fs::{File, OpenOptions},
     io::AsyncWriteExt,
-    sync::OwnedSemaphorePermit,
 };
 use uuid::Uuid;
 
@@ -35,14 +34,12 @@ pub struct Upload {
     head: Vec<u8>,
     text: Utf8Check,
     size_bytes: u64,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Upload {
     pub(super) async fn begin(
         attachments: Attachments,
         name: String,
-        permit: OwnedSemaphorePermit,
     ) -> io::Result<Self> {
         let id = Uuid::new_v4();
         let path = attachments.folder.join("incoming").join(id.simple().to_string());
@@ -63,7 +60,6 @@ impl Upload {
             head: Vec::new(),
             text: Utf8Check::default(),
             size_bytes: 0,
-            _permit: permit,
         })
     }
 

@@ -2,7 +2,9 @@
 
 mod read;
 mod rows;
+mod task;
 mod write;
 
 pub use read::{TicketFilter, TicketLine, TicketPage};
+pub use task::{TicketStall, TicketTask};
 pub use write::{Filed, NewFile, NewMessage, NewTicket, Posted, TicketChange, Updated};

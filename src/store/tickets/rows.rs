@@ -93,7 +93,7 @@ impl From<AttachmentRow> for Attachment {
             message_id: row.message_id.0,
             name: row.name,
             content_type: row.content_type,
-            size_bytes: u64::try_from(row.size_bytes).unwrap_or(0),
+            size_bytes: row.size_bytes,
             created_at: row.created_at.0,
         }
     }

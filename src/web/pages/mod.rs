@@ -1,11 +1,16 @@
 //! The pages, one file each: from an address you can type the file's name.
 
 mod address;
+mod follow;
 mod home;
 mod language;
 mod login;
+mod report;
 mod task;
 mod tasks;
+pub(crate) mod ticket_parts;
+mod tickets;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -24,6 +29,10 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/login", get(login::show).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/r", get(home::follow))
+        .merge(follow::routes())
+        .merge(report::routes())
         .merge(task::routes())
         .merge(tasks::routes())
+        .merge(tickets::routes())
+        .merge(webhook::routes())
 }

@@ -60,7 +60,7 @@ async fn a_file_comes_back_as_it_was_sent_and_only_its_owner_can_open_it() {
                 files[0].content_type.as_str(),
                 files[0].size_bytes
             ),
-            ("screen shot.PNG", "image/png", content.len() as u64)
+            ("screen shot.PNG", "image/png", content.len() as i64)
         );
         let mut read = Vec::new();
         let mut open = desk
