@@ -18,12 +18,22 @@ pub fn start_log(filter: &str, format: LogFormat) {
         format!("{filter},{QUIET}")
     };
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+        .with_env_filter(EnvFilter::new(quiet(filter)))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// The AMQP library calls a queue that is not there yet, and every lost connection, an error of its own, beside the line
+/// that our code writes about it. It stays silent unless the filter names it.
+fn quiet(filter: &str) -> String {
+    if filter.contains("lapin") {
+        filter.to_owned()
+    } else {
+        format!("{filter},lapin=off")
     }
 }
 

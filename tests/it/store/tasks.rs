@@ -1,6 +1,6 @@
 //! Creating, moving and listing tasks; the outbox.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use unstuck::{
@@ -156,6 +156,33 @@ async fn an_outbox_row_is_taken_once_until_its_lease_ends() {
         clock.advance(LEASE);
         let again = store.take_due(10, LEASE).await.expect("taken");
         assert_eq!((again.len(), again[0].task_id, again[0].tries), (1, id, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn settling_a_window_takes_no_longer_when_many_tasks_wait() {
+    each_store(async |store: Store, _| {
+        let start = async |count: usize| {
+            let tasks = (0..count).map(|_| new_task("reports", true)).collect();
+            let creation = Creation { tasks, ..creation(new_task("reports", true)) };
+            store.create(&[creation]).await.expect("stored")[0].clone().expect("not refused");
+        };
+        let settle = async || {
+            let rows = store.take_due(500, LEASE).await.expect("taken");
+            assert_eq!(rows.len(), 500);
+            let began = Instant::now();
+            store.settle(&rows, &[]).await.expect("settled");
+            began.elapsed()
+        };
+        start(500).await;
+        let few = settle().await;
+        for _ in 0..10 {
+            start(1000).await;
+        }
+        let many = settle().await;
+        // Going through all of them for each row would be twenty times as long, and seconds.
+        assert!(many < few * 8 + Duration::from_millis(300), "{few:?}, then {many:?}");
     })
     .await;
 }

@@ -139,12 +139,17 @@ impl Outside {
 
     /// Deletes the queue and its dead-letter queue.
     pub async fn delete(&self, queue: &str) {
-        for name in [queue.to_owned(), format!("{queue}.dead")] {
-            self.channel()
-                .await
-                .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
-                .await
-                .expect("deleted");
+        for name in [queue, &format!("{queue}.dead")] {
+            self.delete_only(name).await;
         }
+    }
+
+    /// Deletes the queue with its messages; its consumers are cancelled.
+    pub async fn delete_only(&self, queue: &str) {
+        self.channel()
+            .await
+            .queue_delete(queue.into(), QueueDeleteOptions::default())
+            .await
+            .expect("deleted");
     }
 }

@@ -96,6 +96,24 @@ impl Chaos {
         self.shared.acks_to_cut.store(1, Ordering::SeqCst);
     }
 
+    /// Whether everything that was to be dropped or cut has been.
+    pub fn is_spent(&self) -> bool {
+        let shared = &self.shared;
+        [&shared.confirms_to_drop, &shared.confirms_to_cut, &shared.acks_to_cut]
+            .iter()
+            .all(|left| left.load(Ordering::SeqCst) == 0)
+    }
+
+    /// Hangs up on every connection, old and new, until `come_back`.
+    pub fn go_away(&self) {
+        self.refuse(true);
+        self.cut();
+    }
+
+    pub fn come_back(&self) {
+        self.refuse(false);
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> u32 {
         self.shared.connections.load(Ordering::SeqCst)

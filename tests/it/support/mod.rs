@@ -3,9 +3,16 @@
 pub mod broker;
 pub mod browser;
 pub mod chaos;
+pub mod client;
+pub mod cluster;
+pub mod journal;
+pub mod load;
 pub mod node;
+pub mod plant;
+pub mod process;
 pub mod raw_amqp;
 pub mod site;
 pub mod store;
 pub mod stub_http;
+pub mod truth;
 pub mod wait;

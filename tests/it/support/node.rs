@@ -4,28 +4,26 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use unstuck::broker::BrokerConfig;
 
 /// A node needs a core to start: one at a time.
-static ONE: Mutex<()> = Mutex::const_new(());
+static STARTING: Mutex<()> = Mutex::const_new(());
 
 /// Destroyed when dropped.
 pub struct Node {
     folder: TempDir,
     options: Vec<(&'static str, &'static str)>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Node {
     /// A fresh node. `options` are those of `scripts/node.sh`, such as `RMQ_FAST`.
     pub async fn start(options: &[(&'static str, &'static str)]) -> Self {
-        let turn = ONE.lock().await;
+        let _turn = STARTING.lock().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let node = Self {
             folder,
             options: options.to_vec(),
-            _turn: turn,
         };
         node.run(&["start"]).await;
         node
