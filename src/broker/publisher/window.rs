@@ -100,3 +100,119 @@ impl<'a> Window<'a> {
         (outcomes.collect(), complete)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashSet, VecDeque};
+
+    use lapin::message::{BasicReturnMessage, Delivery};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::broker::message::TaskMessage;
+
+    fn message(number: usize) -> TaskMessage {
+        TaskMessage {
+            task_id: Uuid::from_u128(number as u128),
+            dispatch: 1,
+            queue: format!("queue-{}", number % 3),
+            kind: "test".to_owned(),
+            priority: 0,
+            traceparent: None,
+        }
+    }
+
+    fn returned(message: &TaskMessage) -> BasicReturnMessage {
+        let queue = message.queue.as_str().into();
+        let mut delivery = Delivery::mock(0, "".into(), queue, false, message.body().into_bytes());
+        delivery.properties = message.properties().unwrap();
+        BasicReturnMessage {
+            delivery,
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// The broker returns a message; its confirm follows later.
+        Return(usize),
+        Confirm(usize),
+    }
+
+    /// What the broker could send for `count` messages of which `bad` are unroutable: each return before its confirm,
+    /// otherwise in any order.
+    fn script(count: usize, bad: &HashSet<usize>, order: &[usize]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut early: VecDeque<usize> = order.iter().copied().filter(|one| bad.contains(one)).collect();
+        for (position, one) in order.iter().enumerate() {
+            // Some returns run far ahead of their confirms.
+            while let Some(next) = early.front().copied() {
+                if next == *one || (next + position) % 3 == 0 {
+                    steps.push(Step::Return(next));
+                    early.pop_front();
+                } else {
+                    break;
+                }
+            }
+            steps.push(Step::Confirm(*one));
+        }
+        assert_eq!(order.len(), count);
+        steps
+    }
+
+    proptest! {
+        /// lapin as it is: a return goes out with whichever confirm is resolved next.
+        #[test]
+        fn no_returned_message_counts_as_confirmed_wherever_the_answers_stop(
+            order in Just((0..40).collect::<Vec<usize>>()).prop_shuffle(),
+            bad in proptest::collection::hash_set(0usize..40, 0..20),
+            stop in 0usize..80,
+        ) {
+            let messages: Vec<TaskMessage> = (0..40).map(message).collect();
+            let envelopes: Vec<Envelope> = messages.iter().map(|one| Envelope::of(one).unwrap()).collect();
+            let envelopes: Vec<&Envelope> = envelopes.iter().collect();
+            let steps = script(40, &bad, &order);
+            let whole = stop >= steps.len();
+            let mut window = Window::new(&envelopes);
+            let mut waiting = VecDeque::new();
+            for step in steps.iter().take(stop) {
+                match step {
+                    Step::Return(number) => waiting.push_back(returned(&messages[*number])),
+                    Step::Confirm(number) => window.note(*number, Ok(Confirmation::Ack(waiting.pop_front()))),
+                }
+            }
+            let (outcomes, complete) = window.finish((!whole).then_some(PublishFault::TimedOut));
+            prop_assert_eq!(complete, whole);
+            for (number, outcome) in outcomes.iter().enumerate() {
+                match outcome {
+                    PublishOutcome::Confirmed => prop_assert!(!bad.contains(&number), "{number} was returned"),
+                    PublishOutcome::Returned { .. } => prop_assert!(bad.contains(&number), "{number} was not returned"),
+                    PublishOutcome::Unknown { .. } => prop_assert!(!whole),
+                    PublishOutcome::Nacked | PublishOutcome::NotSent { .. } => prop_assert!(false, "{outcome:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_seen_after_the_end_names_returns_and_proves_no_confirm() {
+        let messages: Vec<TaskMessage> = (0..3).map(message).collect();
+        let envelopes: Vec<Envelope> = messages.iter().map(|one| Envelope::of(one).unwrap()).collect();
+        let envelopes: Vec<&Envelope> = envelopes.iter().collect();
+        let mut window = Window::new(&envelopes);
+        window.note(0, Ok(Confirmation::Ack(None)));
+        window.note_late(1, Ok(Confirmation::Ack(Some(returned(&messages[2])))));
+        let (outcomes, complete) = window.finish(Some(PublishFault::TimedOut));
+        assert!(!complete);
+        assert_eq!(outcomes[0], PublishOutcome::Confirmed);
+        assert_eq!(
+            outcomes[1],
+            PublishOutcome::Unknown {
+                cause: PublishFault::TimedOut
+            }
+        );
+        assert!(matches!(outcomes[2], PublishOutcome::Returned { code: 312, .. }));
+    }
+}

@@ -12,10 +12,20 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tokio::sync::watch;
 use tower::ServiceExt;
+use tempfile::TempDir;
 use unstuck::{
     broker::{BrokerConfig, Publisher, QueueType},
     domain::access::Scope,
-    services::{accounts::Accounts, lifecycle::Lifecycle, queues::QueueBook, relay::Relay, submit::Submit},
+    services::{
+        accounts::Accounts,
+        attachments::{Attachments, Quota},
+        lifecycle::Lifecycle,
+        queues::QueueBook,
+        relay::Relay,
+        report_limits::{Rate, Rates, ReportLimits},
+        submit::Submit,
+        ticketing::Ticketing,
+    },
     store::Lane,
     web::{
         self, Site,
@@ -37,6 +47,8 @@ pub struct TestSite {
     pub store: TestStore,
     /// Looks for changes when the test tells it to.
     pub lookout: Lookout,
+    /// Where its attachments are.
+    pub data_dir: TempDir,
     router: Router,
 }
 
@@ -64,6 +76,12 @@ impl Answer {
     }
 }
 
+/// Rates that no test runs into by itself.
+pub fn no_limits() -> Rates {
+    let free = Rate { burst: 1_000_000, one_every: Duration::from_millis(1) };
+    Rates { address: free, token: free, total: free, upload_kib: free }
+}
+
 impl TestSite {
     pub async fn sqlite() -> Self {
         Self::on(TestStore::sqlite().await, true).await
@@ -75,15 +93,24 @@ impl TestSite {
 
     /// A site on `store` whose broker can't be reached. `open_queues`: tasks may name new queues.
     pub async fn on(store: TestStore, open_queues: bool) -> Self {
-        Self::build(store, open_queues, None).await
+        Self::build(store, open_queues, None, no_limits()).await
     }
 
     /// A site that people reach at `public_url`.
     pub async fn at(public_url: &str) -> Self {
-        Self::build(TestStore::sqlite().await, true, Some(public_url)).await
+        Self::build(TestStore::sqlite().await, true, Some(public_url), no_limits()).await
     }
 
-    async fn build(store: TestStore, open_queues: bool, public_url: Option<&str>) -> Self {
+    /// A site with these rates for reports.
+    pub async fn with(store: TestStore, open_queues: bool, rates: Rates) -> Self {
+        Self::build(store, open_queues, None, rates).await
+    }
+
+    async fn build(store: TestStore, open_queues: bool, public_url: Option<&str>, rates: Rates) -> Self {
+        let data_dir = TempDir::new().expect("a folder");
+        let attachments = Attachments::open(store.store.clone(), data_dir.path(), Quota::default()).await;
+        let attachments = attachments.expect("a folder for attachments");
+        let desk = Ticketing::open(store.store.clone(), attachments, ReportLimits::new(rates)).await;
         let public_url = public_url.map(|url| url.parse().expect("a URL"));
         let (lookout, changes) = Lookout::new(store.store.clone());
         let nowhere =
@@ -110,6 +137,8 @@ impl TestSite {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             links: Arc::new(links),
             counts: watch::channel(Counts::default()).1,
+            desk: desk.expect("a desk"),
+            webhook_host: Some("hooks.example".into()),
             changes,
         });
         let router = web::router(site.clone(), Limits::default());
@@ -117,6 +146,7 @@ impl TestSite {
             site,
             store,
             lookout,
+            data_dir,
             router,
         }
     }
