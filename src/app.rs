@@ -91,6 +91,7 @@ impl App {
             desk: desk.clone(),
             webhook_host: webhook.as_ref().map(Webhook::host),
             counts: counts.subscribe(),
+            numbers_fresh_for: 3 * config.detect_every,
             submit: submit.clone(),
             work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
             publisher: publisher.link(),

@@ -1,5 +1,7 @@
 //! The ledger of a queue: what the database says is out, held against what the broker holds.
 
+use std::time::Duration;
+
 use super::{
     observation::{Numbers, Presence, QueueFacts, Sample, Window},
     words::words,
@@ -12,6 +14,16 @@ words! {
         Stalled = "stalled",
         /// The broker's numbers are not there.
         Unknown = "unknown",
+    }
+}
+
+impl Health {
+    /// The health to show when the sample it was judged by is `age_ms` old: old numbers say nothing.
+    pub fn aged(self, age_ms: i64, fresh_for: Duration) -> Self {
+        match i64::try_from(fresh_for.as_millis()) {
+            Ok(fresh_ms) if age_ms > fresh_ms => Self::Unknown,
+            _ => self,
+        }
     }
 }
 

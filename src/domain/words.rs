@@ -17,6 +17,7 @@ macro_rules! words {
 
         impl $name {
             /// Every variant, in the order of declaration.
+            #[allow(dead_code, reason = "an enum of one module may not need its list")]
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             pub const fn as_str(self) -> &'static str {

@@ -50,7 +50,7 @@ mod upload;
 
 pub(crate) use render::{html, see_other};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -86,6 +86,8 @@ pub struct Site {
     pub counts: watch::Receiver<Counts>,
     /// What open pages listen to.
     pub changes: live::Changes,
+    /// How long the broker's numbers count as current: three of the detector's intervals.
+    pub numbers_fresh_for: Duration,
 }
 
 /// Every route of the site, inside its protecting layers.

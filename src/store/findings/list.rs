@@ -62,6 +62,10 @@ const OF_TASK: Sql =
 const INCIDENTS_OPEN: Sql = sql!("SELECT " incident_columns!() " FROM incidents i WHERE i.closed_at IS NULL
       ORDER BY i.verdict, i.scope, i.name LIMIT $1");
 
+const INCIDENTS_OPEN_PAGE: Sql = sql!("SELECT " incident_columns!() " FROM incidents i WHERE i.closed_at IS NULL AND i.id < $1
+        AND ($2 IS NULL OR i.verdict = $2) AND ($3 IS NULL OR (i.scope = 'queue' AND i.name = $3))
+      ORDER BY i.id DESC LIMIT $4");
+
 const INCIDENTS_CLOSED: Sql = sql!("SELECT " incident_columns!() " FROM incidents i
       WHERE i.closed_at IS NOT NULL AND (i.closed_at, i.id) < ($1, $2) AND ($3 IS NULL OR i.verdict = $3)
         AND ($4 IS NULL OR (i.scope = 'queue' AND i.name = $4))
@@ -166,6 +170,29 @@ impl Store {
     pub async fn open_incidents(&self, limit: i64) -> Result<Vec<IncidentRow>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, IncidentRecord, INCIDENTS_OPEN, limit)?;
+        Ok(rows.into_iter().map(IncidentRow::from).collect())
+    }
+
+    /// Up to `limit` open incidents of this verdict, about this queue, newest first, older than the id `before`.
+    pub async fn open_incidents_page(
+        &self,
+        verdict: Option<Verdict>,
+        queue: Option<&str>,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        let mut conn = self.read().await?;
+        let before = Id(before.unwrap_or(Uuid::max()));
+        let verdict = verdict.map(Verdict::as_str);
+        let rows = fetch_all!(
+            &mut conn,
+            IncidentRecord,
+            INCIDENTS_OPEN_PAGE,
+            before,
+            verdict,
+            queue,
+            limit
+        )?;
         Ok(rows.into_iter().map(IncidentRow::from).collect())
     }
 

@@ -15,6 +15,7 @@ use super::{
     auth::{Caller, Produce},
     body::{BATCH_BYTES, Body, invalid, read},
     errors::*,
+    read::{show, show_all},
     schema::{CreateBatch, CreateTask, TaskJson, TaskList},
 };
 use crate::{
@@ -72,7 +73,12 @@ pub(super) async fn create(
         return Err(gone());
     };
     let place = format!("/api/v1/tasks/{}", view.task.id);
-    let mut response = (StatusCode::CREATED, Json(TaskJson::new(view, Vec::new()))).into_response();
+    let task = if repeated {
+        show(&site, view).await?
+    } else {
+        TaskJson::new(view, Vec::new())
+    };
+    let mut response = (StatusCode::CREATED, Json(task)).into_response();
     if let Ok(place) = HeaderValue::try_from(place) {
         response.headers_mut().insert(header::LOCATION, place);
     }
@@ -107,11 +113,12 @@ pub(super) async fn create_batch(
     if submitted.tasks.len() < wanted {
         return Err(gone());
     }
-    let items = submitted
-        .tasks
-        .into_iter()
-        .map(|view| TaskJson::new(view, Vec::new()))
-        .collect();
+    let items = if submitted.repeated {
+        show_all(&site, submitted.tasks).await?
+    } else {
+        let fresh = |view| TaskJson::new(view, Vec::new());
+        submitted.tasks.into_iter().map(fresh).collect()
+    };
     let response = (StatusCode::CREATED, Json(TaskList { items })).into_response();
     Ok(replayed(response, submitted.repeated))
 }

@@ -12,8 +12,12 @@ mod body;
 mod create;
 mod docs;
 mod errors;
+mod findings;
 mod health;
+mod local;
+mod metrics;
 mod query;
+mod queues;
 mod read;
 mod reference;
 mod refusal;
@@ -56,6 +60,11 @@ fn calls() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(read::get))
         .routes(routes!(read::history))
         .routes(routes!(read::attempts))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::get))
+        .routes(routes!(queues::samples))
+        .routes(routes!(findings::stalls))
+        .routes(routes!(findings::incidents))
         .routes(routes!(actions::start))
         .routes(routes!(actions::retry))
         .routes(routes!(actions::rerun))
@@ -71,7 +80,7 @@ fn calls() -> OpenApiRouter<Arc<Site>> {
         .nest(BASE, api)
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The routes of the API, of its description, and of the probes at the root.
@@ -160,8 +169,8 @@ async fn count(path: MatchedPath, request: Request, next: Next) -> Response {
         ("path", path.as_str().to_owned()),
         ("status", response.status().as_u16().to_string()),
     ];
-    metrics::counter!("unstuck_http_requests_total", &labels).increment(1);
+    ::metrics::counter!("unstuck_http_requests_total", &labels).increment(1);
     let spent_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-    metrics::counter!("unstuck_http_request_microseconds_total", &labels).increment(spent_us);
+    ::metrics::counter!("unstuck_http_request_microseconds_total", &labels).increment(spent_us);
     response
 }

@@ -145,8 +145,10 @@ pub(super) enum List {
     Attempts,
     Queues,
     Samples,
-    Stalls,
-    Incidents,
+    OpenStalls,
+    ClosedStalls,
+    OpenIncidents,
+    ClosedIncidents,
 }
 
 impl List {
@@ -157,8 +159,10 @@ impl List {
             Self::Attempts => "a",
             Self::Queues => "q",
             Self::Samples => "s",
-            Self::Stalls => "f",
-            Self::Incidents => "i",
+            Self::OpenStalls => "f",
+            Self::ClosedStalls => "fc",
+            Self::OpenIncidents => "i",
+            Self::ClosedIncidents => "ic",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calls that read tasks: a list, one task, its timeline, its attempts.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json,
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     auth::{Caller, Follow, Read},
     errors::*,
+    findings::StallJson,
     query::{List, Query},
     refusal::no_such_task,
     schema::{AttemptPage, HistoryPage, TaskJson, TaskPage},
@@ -241,13 +242,23 @@ pub(super) fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
 
 /// The task as JSON, with its open stalls.
 pub(super) async fn show(site: &Site, view: TaskView) -> Result<TaskJson, AppError> {
-    let id = view.task.id;
-    Ok(TaskJson::new(view, Vec::new()))
+    let stalls = site.store.stalls_of_tasks(&[view.task.id]).await?;
+    let stalls = stalls.into_iter().map(StallJson::from).collect();
+    Ok(TaskJson::new(view, stalls))
 }
 
-async fn show_all(site: &Site, views: Vec<TaskView>) -> Result<Vec<TaskJson>, AppError> {
-    Ok(views
-        .into_iter()
-        .map(|view| TaskJson::new(view, Vec::new()))
-        .collect())
+/// The same for a page of tasks, in two statements.
+pub(super) async fn show_all(site: &Site, views: Vec<TaskView>) -> Result<Vec<TaskJson>, AppError> {
+    let ids: Vec<Uuid> = views.iter().map(|view| view.task.id).collect();
+    let mut by_task: HashMap<Uuid, Vec<StallJson>> = HashMap::new();
+    if !ids.is_empty() {
+        for stall in site.store.stalls_of_tasks(&ids).await? {
+            by_task.entry(stall.task_id).or_default().push(stall.into());
+        }
+    }
+    let with_stalls = |view: TaskView| {
+        let stalls = by_task.remove(&view.task.id).unwrap_or_default();
+        TaskJson::new(view, stalls)
+    };
+    Ok(views.into_iter().map(with_stalls).collect())
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::findings::StallJson;
 use crate::domain::{
     submission::{Given, Submission},
     task::{Attempt, HistoryEntry, Task, TaskView},
@@ -448,11 +449,4 @@ impl From<Task> for Reported {
             available_at: task.available_at,
         }
     }
-}
-
-/// A finding about one task.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Stall)]
-pub(super) struct StallJson {
-    id: Uuid,
 }

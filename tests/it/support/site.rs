@@ -140,6 +140,7 @@ impl TestSite {
             desk: desk.expect("a desk"),
             webhook_host: Some("hooks.example".into()),
             changes,
+            numbers_fresh_for: Duration::from_secs(15),
         });
         let router = web::router(site.clone(), Limits::default());
         Self {

@@ -1,0 +1,266 @@
+//! The ledger: per queue, what the database says is out against what the broker holds.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{
+    auth::{Caller, Read},
+    errors::*,
+    query::{List, Query},
+    read::{cut, one_more},
+};
+use crate::{
+    domain::{ledger::Health, time::Time, words::words},
+    store::{KeptFor, LedgerSample, QueueRow},
+    web::{
+        Site,
+        error::{AppError, Problem},
+    },
+};
+
+/// A queue and the newest reading of its ledger. A number that was not read is null, never 0.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(super) struct QueueJson {
+    name: String,
+    /// `quorum` or `classic`.
+    #[schema(example = "quorum")]
+    queue_type: String,
+    /// The wait that staff find acceptable, in seconds.
+    backlog_target_s: i64,
+    /// Tasks that are due and whose message the broker confirmed.
+    queued: Option<i64>,
+    /// Attempts that hold a message.
+    running: Option<i64>,
+    messages_ready: Option<i64>,
+    messages_unacknowledged: Option<i64>,
+    consumers: Option<i64>,
+    /// `queued + running - messages_ready - messages_unacknowledged`. Zero is no proof of health.
+    balance: Option<i64>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    sampled_at: Option<Time>,
+    /// `ok`, `warning`, `stalled`; `unknown` when the numbers are missing or old.
+    #[schema(value_type = String, example = "ok")]
+    health: &'static str,
+    /// Where each of the broker's numbers was read, and when.
+    #[schema(value_type = Object)]
+    detail: Value,
+}
+
+impl QueueJson {
+    fn new(queue: QueueRow, sample: Option<LedgerSample>, now: Time, fresh_for: Duration) -> Self {
+        let health = sample.as_ref().map_or(Health::Unknown, |sample| {
+            sample.health.aged(now.ms_since(sample.at), fresh_for)
+        });
+        let ledger = sample.as_ref().map(|sample| sample.ledger);
+        Self {
+            name: queue.name,
+            queue_type: queue.queue_type,
+            backlog_target_s: queue.backlog_target_s,
+            queued: ledger.map(|ledger| ledger.queued),
+            running: ledger.map(|ledger| ledger.running),
+            messages_ready: ledger.and_then(|ledger| ledger.messages_ready),
+            messages_unacknowledged: ledger.and_then(|ledger| ledger.messages_unacknowledged),
+            consumers: ledger.and_then(|ledger| ledger.consumers),
+            balance: ledger.and_then(|ledger| ledger.balance),
+            sampled_at: sample.as_ref().map(|sample| sample.at),
+            health: health.as_str(),
+            detail: sample.map_or_else(|| Value::Object(Default::default()), |sample| sample.detail),
+        }
+    }
+}
+
+/// A page of queues, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct QueuePage {
+    items: Vec<QueueJson>,
+    /// The `cursor` of the next page; null at the end.
+    next: Option<String>,
+}
+
+/// One reading of a queue's ledger.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sample)]
+pub(super) struct SampleJson {
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    queued: i64,
+    running: i64,
+    messages_ready: Option<i64>,
+    messages_unacknowledged: Option<i64>,
+    consumers: Option<i64>,
+    balance: Option<i64>,
+    #[schema(value_type = String, example = "ok")]
+    health: &'static str,
+}
+
+impl From<&LedgerSample> for SampleJson {
+    fn from(sample: &LedgerSample) -> Self {
+        Self {
+            at: sample.at,
+            queued: sample.ledger.queued,
+            running: sample.ledger.running,
+            messages_ready: sample.ledger.messages_ready,
+            messages_unacknowledged: sample.ledger.messages_unacknowledged,
+            consumers: sample.ledger.consumers,
+            balance: sample.ledger.balance,
+            health: sample.health.as_str(),
+        }
+    }
+}
+
+/// A page of readings, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SamplePage {
+    items: Vec<SampleJson>,
+    /// The `cursor` of the next page; null at the end.
+    next: Option<String>,
+}
+
+words! {
+    /// The distance between two samples that are asked for.
+    pub enum Every {
+        Sample = "sample",
+        Minute = "minute",
+        TenMinutes = "ten_minutes",
+    }
+}
+
+impl Every {
+    /// Samples are thinned with age: the first of a minute is kept a day, the first of ten minutes a week.
+    const fn kept_for(self) -> KeptFor {
+        match self {
+            Self::Sample => KeptFor::Hour,
+            Self::Minute => KeptFor::Day,
+            Self::TenMinutes => KeptFor::Week,
+        }
+    }
+}
+
+/// List queues
+///
+/// Every queue that a task or a worker has named, with the newest reading of its ledger, by name.
+#[utoipa::path(
+    get, path = "/queues", tag = "Reading", security(("token" = ["read"])),
+    params(
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "How many at most; 50 when absent."),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before.")
+    ),
+    responses((status = 200, description = "A page.", body = QueuePage),
+        BadRequest, Unauthenticated, Forbidden, Invalid, Unavailable)
+)]
+pub(super) async fn list(
+    _: Caller<Read>,
+    State(site): State<Arc<Site>>,
+    mut query: Query,
+) -> Result<Json<QueuePage>, AppError> {
+    let (limit, after) = (query.limit(), query.cursor::<String>(List::Queues));
+    query.finish()?;
+    let after = after.unwrap_or_default();
+    let mut queues = site.store.queues(&after, one_more(limit)).await?;
+    let more = cut(&mut queues, limit);
+    // Sampled queues are some of the queues, so as many of them reach at least as far.
+    let samples = site.store.latest_samples(&after, one_more(limit)).await?;
+    let mut by_queue: HashMap<String, LedgerSample> = samples
+        .into_iter()
+        .map(|sample| (sample.queue.clone(), sample))
+        .collect();
+    let now = site.store.now().await?;
+    let next = queues
+        .last()
+        .filter(|_| more)
+        .map(|queue| List::Queues.cursor(&queue.name));
+    let items = queues
+        .into_iter()
+        .map(|queue| {
+            let sample = by_queue.remove(&queue.name);
+            QueueJson::new(queue, sample, now, site.numbers_fresh_for)
+        })
+        .collect();
+    Ok(Json(QueuePage { items, next }))
+}
+
+/// Get a queue
+#[utoipa::path(
+    get, path = "/queues/{name}", tag = "Reading", security(("token" = ["read"])),
+    params(("name" = String, Path, description = "The queue's name.")),
+    responses((status = 200, description = "The queue.", body = QueueJson),
+        BadRequest, Unauthenticated, Forbidden, NotFound, Unavailable)
+)]
+pub(super) async fn get(
+    _: Caller<Read>,
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    query: Query,
+) -> Result<Json<QueueJson>, AppError> {
+    query.finish()?;
+    let queue = find(&site, &name).await?;
+    let sample = site.store.latest_sample(&queue.name).await?;
+    let now = site.store.now().await?;
+    Ok(Json(QueueJson::new(queue, sample, now, site.numbers_fresh_for)))
+}
+
+/// How far back samples are read when nobody says.
+const SAMPLES_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// Read a queue's samples
+///
+/// Earlier readings, oldest first. All of the last hour are kept, one a minute of the last day, one in ten minutes of
+/// the last week.
+#[utoipa::path(
+    get, path = "/queues/{name}/samples", tag = "Reading", security(("token" = ["read"])),
+    params(
+        ("name" = String, Path, description = "The queue's name."),
+        ("after" = Option<String>, Query, format = DateTime, description = "Read after this time; an hour ago when absent."),
+        ("until" = Option<String>, Query, format = DateTime, description = "Read then or earlier; now when absent."),
+        ("every" = Option<String>, Query, description = "`sample`, which is the default, `minute` or `ten_minutes`: the distance between two readings."),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "How many at most; 50 when absent."),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before.")
+    ),
+    responses((status = 200, description = "A page.", body = SamplePage),
+        BadRequest, Unauthenticated, Forbidden, NotFound, Invalid, Unavailable)
+)]
+pub(super) async fn samples(
+    _: Caller<Read>,
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    mut query: Query,
+) -> Result<Json<SamplePage>, AppError> {
+    let (after, until) = (query.time("after"), query.time("until"));
+    let every = query.parsed("every").unwrap_or(Every::Sample);
+    let (limit, cursor) = (query.limit(), query.cursor::<i64>(List::Samples));
+    query.finish()?;
+    let queue = find(&site, &name).await?;
+    let now = site.store.now().await?;
+    let after = match cursor {
+        Some(ms) => Time::from_ms(ms),
+        None => after.unwrap_or(now - SAMPLES_DEFAULT),
+    };
+    let until = until.unwrap_or(now);
+    let mut rows = site
+        .store
+        .samples(&queue.name, after, until, every.kept_for(), one_more(limit))
+        .await?;
+    let more = cut(&mut rows, limit);
+    let next = rows
+        .last()
+        .filter(|_| more)
+        .map(|sample| List::Samples.cursor(sample.at.ms()));
+    let items = rows.iter().map(SampleJson::from).collect();
+    Ok(Json(SamplePage { items, next }))
+}
+
+async fn find(site: &Site, name: &str) -> Result<QueueRow, AppError> {
+    let queue = match name.contains('\0') {
+        true => None,
+        false => site.store.queue(name).await?,
+    };
+    queue.ok_or_else(|| AppError::new(Problem::NotFound).detail("there is no queue of this name here"))
+}
