@@ -118,7 +118,9 @@ impl Accounts {
         if token.len() != 43 {
             return Ok(None);
         }
-        self.store.session(&fingerprint(token), self.policy.idle, sight).await
+        self.store
+            .session(&fingerprint(token), self.policy.idle, sight)
+            .await
     }
 
     /// Whether the session of `token` still lives. Asking keeps no session alive.

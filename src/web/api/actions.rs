@@ -84,7 +84,7 @@ fn ask(body: Body, takes: Takes) -> Result<Asked, AppError> {
 /// Queues a new task that was created without `start`, and waits up to a second for the broker's confirm:
 /// `published_at` is set when it came in time, else null, and the message goes out as soon as the broker takes it.
 #[utoipa::path(
-    post, path = "/tasks/{id}/start", tag = "Producing", security(("token" = ["produce"])),
+    post, operation_id = "start_task", path = "/tasks/{id}/start", tag = "Producing", security(("token" = ["produce"])),
     params(("id" = Uuid, Path, description = "The task's id.")),
     responses((status = 202, description = "Queued.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, Unavailable)
@@ -117,7 +117,7 @@ struct Empty {}
 ///
 /// Queues the task again, with `max_attempts` granted anew and, if given, another payload.
 #[utoipa::path(
-    post, path = "/tasks/{id}/retry", tag = "Operating", security(("token" = ["operate"])),
+    post, operation_id = "retry_task", path = "/tasks/{id}/retry", tag = "Operating", security(("token" = ["operate"])),
     params(("id" = Uuid, Path, description = "The task's id.")), request_body = Option<Action>,
     responses((status = 202, description = "Queued.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, MediaType, Invalid, Unavailable)
@@ -139,7 +139,7 @@ pub(super) async fn retry(
 ///
 /// The only way to run a task again that succeeded. Its result is dropped.
 #[utoipa::path(
-    post, path = "/tasks/{id}/rerun", tag = "Operating", security(("token" = ["operate"])),
+    post, operation_id = "rerun_task", path = "/tasks/{id}/rerun", tag = "Operating", security(("token" = ["operate"])),
     params(("id" = Uuid, Path, description = "The task's id.")), request_body = Option<Action>,
     responses((status = 202, description = "Queued.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, MediaType, Invalid, Unavailable)
@@ -163,7 +163,7 @@ pub(super) async fn rerun(
 /// running attempt is closed. A live lease refuses, unless forced with a reason: the new message then waits for the end
 /// of that lease.
 #[utoipa::path(
-    post, path = "/tasks/{id}/requeue", tag = "Operating", security(("token" = ["operate"])),
+    post, operation_id = "requeue_task", path = "/tasks/{id}/requeue", tag = "Operating", security(("token" = ["operate"])),
     params(("id" = Uuid, Path, description = "The task's id.")), request_body = Option<Action>,
     responses((status = 202, description = "Queued.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, MediaType, Invalid, Unavailable)
@@ -188,7 +188,7 @@ pub(super) async fn requeue(
 /// A new or queued task is cancelled at once. A running one has `cancel_requested_at` set: its worker is told at its
 /// next heartbeat, and the task is cancelled when the worker obeys, or when its lease is over. Asking twice is fine.
 #[utoipa::path(
-    post, path = "/tasks/{id}/cancel", tag = "Operating", security(("token" = ["operate"])),
+    post, operation_id = "cancel_task", path = "/tasks/{id}/cancel", tag = "Operating", security(("token" = ["operate"])),
     params(("id" = Uuid, Path, description = "The task's id.")), request_body = Option<Action>,
     responses((status = 202, description = "Cancelled, or asked of its worker.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Conflict, TooLarge, MediaType, Invalid, Unavailable)

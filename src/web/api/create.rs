@@ -46,7 +46,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Records a task; with `start` it is started in the same transaction. When it is due at once, the answer waits up to a
 /// second for the broker's confirm; `published_at` tells whether it came. A start that was answered is never lost.
 #[utoipa::path(
-    post, path = "/tasks", tag = "Producing", security(("token" = ["produce"])),
+    post, operation_id = "create_task", path = "/tasks", tag = "Producing", security(("token" = ["produce"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters. The same key and body again give the task that was made then, with the header `Idempotent-Replayed: true`; another body is refused with 409.")),
     request_body = CreateTask,
     responses(
@@ -90,7 +90,7 @@ pub(super) async fn create(
 /// Records 1 to 1,000 tasks in one transaction, all of them or none. A wrong field is named with its task's index, such
 /// as `tasks[3].kind`. The answer does not wait for the broker.
 #[utoipa::path(
-    post, path = "/tasks/batch", tag = "Producing", security(("token" = ["produce"])),
+    post, operation_id = "create_tasks", path = "/tasks/batch", tag = "Producing", security(("token" = ["produce"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "As for a single task; the key stands for the whole batch.")),
     request_body = CreateBatch,
     responses(

@@ -203,7 +203,7 @@ fn place(closed_at: Option<Time>, id: Uuid) -> String {
 /// Open findings about tasks, newest first, those that are folded under an incident included; with `state=closed` those
 /// that are over, the last closed first.
 #[utoipa::path(
-    get, path = "/stalls", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "list_stalls", path = "/stalls", tag = "Reading", security(("token" = ["read"])),
     params(
         ("state" = Option<String>, Query, description = "`open`, which is the default, or `closed`."),
         ("verdict" = Option<String>, Query, description = "Only this verdict."),
@@ -261,7 +261,7 @@ pub(super) async fn stalls(
 /// Open causes, newest first: queues without consumers, lost workers, unbalanced ledgers, broker alarms, and numbers
 /// that are not there (`unknown`). With `state=closed` those that are over, the last closed first.
 #[utoipa::path(
-    get, path = "/incidents", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "list_incidents", path = "/incidents", tag = "Reading", security(("token" = ["read"])),
     params(
         ("state" = Option<String>, Query, description = "`open`, which is the default, or `closed`."),
         ("verdict" = Option<String>, Query, description = "Only this verdict."),

@@ -109,7 +109,7 @@ pub fn openapi_json() -> &'static str {
 
 /// Read this document
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "Health", security(()),
+    get, operation_id = "get_openapi", path = "/openapi.json", tag = "Health", security(()),
     responses((status = 200, description = "OpenAPI 3.1.", body = Object))
 )]
 async fn describe() -> Response {

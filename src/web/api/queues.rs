@@ -148,7 +148,7 @@ impl Every {
 ///
 /// Every queue that a task or a worker has named, with the newest reading of its ledger, by name.
 #[utoipa::path(
-    get, path = "/queues", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "list_queues", path = "/queues", tag = "Reading", security(("token" = ["read"])),
     params(
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "How many at most; 50 when absent."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before.")
@@ -189,7 +189,7 @@ pub(super) async fn list(
 
 /// Get a queue
 #[utoipa::path(
-    get, path = "/queues/{name}", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "get_queue", path = "/queues/{name}", tag = "Reading", security(("token" = ["read"])),
     params(("name" = String, Path, description = "The queue's name.")),
     responses((status = 200, description = "The queue.", body = QueueJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Unavailable)
@@ -215,7 +215,7 @@ const SAMPLES_DEFAULT: Duration = Duration::from_secs(3600);
 /// Earlier readings, oldest first. All of the last hour are kept, one a minute of the last day, one in ten minutes of
 /// the last week.
 #[utoipa::path(
-    get, path = "/queues/{name}/samples", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "get_queue_samples", path = "/queues/{name}/samples", tag = "Reading", security(("token" = ["read"])),
     params(
         ("name" = String, Path, description = "The queue's name."),
         ("after" = Option<String>, Query, format = DateTime, description = "Read after this time; an hour ago when absent."),

@@ -43,7 +43,7 @@ pub(super) fn task_id(text: &str) -> Result<Uuid, AppError> {
 /// conditions on the payload are written `payload.<path>=<text>`, such as `payload.customer.id=42`: at most 5 of them,
 /// each path of 1 to 8 names of letters, digits, `_` and `-`; numbers and truth values compare as their JSON text.
 #[utoipa::path(
-    get, path = "/tasks", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "list_tasks", path = "/tasks", tag = "Reading", security(("token" = ["read"])),
     params(
         ("state" = Option<Vec<String>>, Query, style = Form, explode, description = "Any of these states; repeated, or one list with commas.", example = json!(["failed"])),
         ("kind" = Option<String>, Query, description = "The whole kind."),
@@ -138,7 +138,7 @@ fn is_segment(text: &str) -> bool {
 ///
 /// The task with its open stalls. A token that may only produce can follow its tasks here.
 #[utoipa::path(
-    get, path = "/tasks/{id}", tag = "Reading", security(("token" = ["read"]), ("token" = ["produce"])),
+    get, operation_id = "get_task", path = "/tasks/{id}", tag = "Reading", security(("token" = ["read"]), ("token" = ["produce"])),
     params(("id" = Uuid, Path, description = "The task's id.")),
     responses((status = 200, description = "The task.", body = TaskJson),
         BadRequest, Unauthenticated, Forbidden, NotFound, Unavailable)
@@ -158,7 +158,7 @@ pub(super) async fn get(
 ///
 /// Every change of the task, oldest first.
 #[utoipa::path(
-    get, path = "/tasks/{id}/history", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "get_task_history", path = "/tasks/{id}/history", tag = "Reading", security(("token" = ["read"])),
     params(
         ("id" = Uuid, Path, description = "The task's id."),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "How many at most; 50 when absent."),
@@ -193,7 +193,7 @@ pub(super) async fn history(
 ///
 /// Every run of the task, oldest first.
 #[utoipa::path(
-    get, path = "/tasks/{id}/attempts", tag = "Reading", security(("token" = ["read"])),
+    get, operation_id = "get_task_attempts", path = "/tasks/{id}/attempts", tag = "Reading", security(("token" = ["read"])),
     params(
         ("id" = Uuid, Path, description = "The task's id."),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "How many at most; 50 when absent."),

@@ -42,7 +42,7 @@ const LOG_CHARS: usize = 65_536;
 /// Asks to run the task that a message names. 200: it is yours until the lease ends. 409: do not run it, and do with the
 /// message what `action` says. 503: keep the message unacknowledged and ask again.
 #[utoipa::path(
-    post, path = "/tasks/{id}/claim", tag = "Working", security(("token" = ["work"])),
+    post, operation_id = "claim_task", path = "/tasks/{id}/claim", tag = "Working", security(("token" = ["work"])),
     params(("id" = String, Path, description = "The message's body: the task's id.")), request_body = Claim,
     responses((status = 200, description = "Yours to run.", body = Claimed),
         BadRequest, Unauthenticated, Forbidden, RefusedClaim, TooLarge, MediaType, Invalid, Unavailable)
@@ -113,7 +113,7 @@ fn claimed_by(request: Claim) -> Result<(String, transition::Claim), AppError> {
 /// Renews the lease and tells whether somebody cancelled the task. 409: the attempt is closed, stop the work; nothing it
 /// does counts any more.
 #[utoipa::path(
-    post, path = "/tasks/{id}/attempts/{n}/heartbeat", tag = "Working", security(("token" = ["work"])),
+    post, operation_id = "heartbeat", path = "/tasks/{id}/attempts/{n}/heartbeat", tag = "Working", security(("token" = ["work"])),
     params(("id" = Uuid, Path, description = "The task's id."), ("n" = i64, Path, minimum = 1, description = "The attempt, as the claim's answer named it.")),
     request_body = Option<Heartbeat>,
     responses((status = 200, description = "Alive.", body = Alive),
@@ -158,7 +158,7 @@ pub(super) async fn heartbeat(
 /// Ends the task. The same report again gives the same answer; acknowledge the message then. 409: the attempt is closed.
 /// The report is kept on the timeline and not applied; acknowledge the message all the same.
 #[utoipa::path(
-    post, path = "/tasks/{id}/attempts/{n}/succeed", tag = "Working", security(("token" = ["work"])),
+    post, operation_id = "succeed", path = "/tasks/{id}/attempts/{n}/succeed", tag = "Working", security(("token" = ["work"])),
     params(("id" = Uuid, Path, description = "The task's id."), ("n" = i64, Path, minimum = 1, description = "The attempt, as the claim's answer named it.")),
     request_body = Option<Success>,
     responses((status = 200, description = "Applied, now or before.", body = Reported),
@@ -188,7 +188,7 @@ pub(super) async fn succeed(
 /// With attempts left and `retryable`, the task is queued again after a backoff; else it is failed. The same report again
 /// gives the same answer. 409: the attempt is closed; acknowledge the message all the same.
 #[utoipa::path(
-    post, path = "/tasks/{id}/attempts/{n}/fail", tag = "Working", security(("token" = ["work"])),
+    post, operation_id = "fail", path = "/tasks/{id}/attempts/{n}/fail", tag = "Working", security(("token" = ["work"])),
     params(("id" = Uuid, Path, description = "The task's id."), ("n" = i64, Path, minimum = 1, description = "The attempt, as the claim's answer named it.")),
     request_body = Failure,
     responses((status = 200, description = "Applied, now or before.", body = Reported),
@@ -225,7 +225,7 @@ pub(super) async fn fail(
 ///
 /// For a worker that stops: the task is queued again at once, and the attempt does not count.
 #[utoipa::path(
-    post, path = "/tasks/{id}/attempts/{n}/release", tag = "Working", security(("token" = ["work"])),
+    post, operation_id = "release", path = "/tasks/{id}/attempts/{n}/release", tag = "Working", security(("token" = ["work"])),
     params(("id" = Uuid, Path, description = "The task's id."), ("n" = i64, Path, minimum = 1, description = "The attempt, as the claim's answer named it.")),
     request_body = Option<Release>,
     responses((status = 200, description = "Applied, now or before.", body = Reported),

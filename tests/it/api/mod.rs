@@ -3,6 +3,7 @@
 mod actions;
 mod create;
 mod document;
+mod findings;
 mod health;
 mod hostile;
 mod read;

@@ -53,7 +53,11 @@ async fn open(store: &Store, user_id: Uuid, token_hash: &str) -> bool {
 }
 
 async fn alive(store: &Store, token_hash: &str) -> bool {
-    store.session(token_hash, IDLE, Sight::Person).await.expect("read").is_some()
+    store
+        .session(token_hash, IDLE, Sight::Person)
+        .await
+        .expect("read")
+        .is_some()
 }
 
 #[tokio::test]
