@@ -209,8 +209,7 @@ impl Window {
     /// Adds a reading and lets go of what is too old. A clock that stepped back empties the window.
     pub fn push(&mut self, sample: Sample) {
         if self.newest().is_some_and(|last| last.at >= sample.at) {
-            self.samples.clear();
-            self.unbuffered_since = None;
+            self.clear();
         }
         self.unbuffered_since = match sample.buffered() {
             Some(0) => self.unbuffered_since.or(Some(sample.at)),
@@ -224,10 +223,15 @@ impl Window {
         self.samples.push_back(sample);
     }
 
-    /// Forgets everything read so far. Nothing is proven before `from` plus the time the broker's numbers need to settle.
-    pub fn restart(&mut self, from: Time) {
+    /// Forgets everything read so far.
+    pub fn clear(&mut self) {
         self.samples.clear();
         self.unbuffered_since = None;
+    }
+
+    /// Forgets everything read so far. Nothing is proven before `from` plus the time the broker's numbers need to settle.
+    pub fn restart(&mut self, from: Time) {
+        self.clear();
         self.proofs_from = Some(Time::from_ms(from.ms() + SETTLE_MS));
     }
 

@@ -16,6 +16,7 @@ use crate::{
         leaders::Leadership,
         samples::{KeptFor, LedgerSample, insert_samples},
         types::{At, Batch, document},
+        webhooks::{WebhookEvent, enqueue},
     },
 };
 
@@ -27,6 +28,8 @@ pub struct IncidentChanges {
     pub kept: Vec<(Uuid, Incident)>,
     pub closed: Vec<(Uuid, CloseReason)>,
     pub samples: Vec<(LedgerSample, KeptFor)>,
+    /// What the webhook is told of an incident that opens or closes.
+    pub told: Vec<(Uuid, WebhookEvent, Value)>,
 }
 
 impl IncidentChanges {
@@ -36,8 +39,9 @@ impl IncidentChanges {
             kept,
             closed,
             samples,
+            told,
         } = self;
-        opened.is_empty() && kept.is_empty() && closed.is_empty() && samples.is_empty()
+        opened.is_empty() && kept.is_empty() && closed.is_empty() && samples.is_empty() && told.is_empty()
     }
 }
 
@@ -132,6 +136,9 @@ impl Store {
             execute!(&mut tx, KEEP_INCIDENTS, Batch::of(&rows), At(now))?;
         }
         insert_samples(&mut tx, &changes.samples).await?;
+        for (id, event, body) in &changes.told {
+            enqueue(&mut tx, now, *id, *event, body).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }

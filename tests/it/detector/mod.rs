@@ -1,8 +1,10 @@
 //! The detector: its rules, its store, and what it finds on a real broker.
 
 mod histories;
+mod passes;
 mod proofs;
 mod rules;
+mod stage;
 mod support;
 mod tasks;
 mod words;

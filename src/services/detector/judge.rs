@@ -1,0 +1,381 @@
+//! One pass: count, read, judge, write. The broker's part is handed in, so that tests can say what it looks like.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    candidates::{Bench, compare, view},
+    causes::Causes,
+    memory::{Counts, Memory, pace_since},
+};
+use crate::{
+    domain::{
+        finding::{Scope, Subject, Verdict},
+        ledger::Ledger,
+        observation::{BrokerSight, Numbers},
+        rules::{Thresholds, broker, fold::Split, judge_queue, messages::Loss},
+        time::Time,
+    },
+    store::{
+        KeptFor, Leadership, LedgerSample, QueueRow, Store, StoreError,
+        evidence::{Minute, Running},
+        findings::{IncidentRow, StallChanges},
+    },
+};
+
+/// The name of the detector's election.
+const ELECTION: &str = "detector";
+/// A leader that stops renewing is replaced after this.
+const LEASE: Duration = Duration::from_secs(10);
+/// Beyond three intervals, a look may come so much later before the readings before it count as old.
+const LATE_MS: i64 = 15_000;
+/// Most open incidents that a pass knows.
+const INCIDENTS: i64 = 10_000;
+const TIDY_EVERY_MS: i64 = 60_000;
+/// Most old rows that are deleted at a time.
+const TIDIED: i64 = 2_000;
+
+/// What the webhook's receiver reads about an incident.
+pub type Announce = Arc<dyn Fn(&IncidentRow) -> Value + Send + Sync>;
+
+/// What the detector is told at the start.
+#[derive(Clone)]
+pub struct Settings {
+    /// The broker's address, without credentials: the name of incidents about it.
+    pub broker: String,
+    /// The time between two looks.
+    pub every: Duration,
+    /// Set when there is a webhook.
+    pub announce: Option<Announce>,
+}
+
+/// What one pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// This process leads. If it does not, nothing was done.
+    pub leading: bool,
+    pub queues: usize,
+    pub incidents_opened: usize,
+    pub incidents_closed: usize,
+    pub stalls_opened: u64,
+    pub stalls_closed: u64,
+}
+
+impl Tally {
+    /// Whether a finding opened or closed.
+    pub fn is_news(&self) -> bool {
+        self.incidents_opened + self.incidents_closed > 0 || self.stalls_opened + self.stalls_closed > 0
+    }
+}
+
+/// Judges what is read, and remembers what it needs from one pass to the next.
+pub struct Judge {
+    store: Store,
+    settings: Settings,
+    thresholds: Thresholds,
+    /// New at each start of a process.
+    holder: String,
+    leadership: Option<Leadership>,
+    memory: Memory,
+}
+
+impl Judge {
+    pub fn new(store: Store, settings: Settings) -> Self {
+        let every_ms = i64::try_from(settings.every.as_millis()).unwrap_or(i64::MAX / 8);
+        Self {
+            store,
+            settings,
+            thresholds: Thresholds::new(every_ms),
+            holder: Uuid::now_v7().to_string(),
+            leadership: None,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Becomes or stays the leader; false while another process is. A new term begins with nothing remembered.
+    pub async fn lead(&mut self) -> Result<bool, StoreError> {
+        let leadership = self.store.lead(ELECTION, &self.holder, LEASE).await?;
+        let term = |leadership: &Option<Leadership>| leadership.as_ref().map(|leadership| leadership.term);
+        if term(&leadership) != term(&self.leadership) {
+            self.memory = Memory::default();
+            match &leadership {
+                Some(Leadership { term, .. }) => {
+                    tracing::info!(term, "this process looks for stalled tasks");
+                    self.memory.sampled = self.store.last_sampled().await?.into_iter().collect();
+                }
+                None => tracing::info!("another process looks for stalled tasks"),
+            }
+        }
+        self.leadership = leadership;
+        Ok(self.leadership.is_some())
+    }
+
+    /// Lets another process lead at once.
+    pub async fn resign(&mut self) -> Result<(), StoreError> {
+        self.memory = Memory::default();
+        match self.leadership.take() {
+            Some(leadership) => self.store.resign(&leadership).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets every reading: what was read before says nothing about what will be.
+    pub fn forget(&mut self) {
+        let sampled = std::mem::take(&mut self.memory.sampled);
+        self.memory = Memory {
+            sampled,
+            ..Memory::default()
+        };
+    }
+
+    /// Every queue that carries tasks.
+    pub async fn queues(&self) -> Result<Vec<QueueRow>, StoreError> {
+        const PAGE: i64 = 500;
+        let mut queues: Vec<QueueRow> = Vec::new();
+        loop {
+            let after = queues.last().map(|queue| queue.name.clone()).unwrap_or_default();
+            let page = self.store.queues(&after, PAGE).await?;
+            let full = page.len() as i64 == PAGE;
+            queues.extend(page);
+            if !full {
+                return Ok(queues);
+            }
+        }
+    }
+
+    /// Judges one look at the broker. `now` is the database's time before it was asked.
+    ///
+    /// The database is counted after the broker was read, and only tasks count that were, by their own times, in the
+    /// same state since before: so nothing that moved in between is judged. Does nothing without the leadership, and
+    /// writes nothing once it is lost.
+    pub async fn pass(
+        &mut self,
+        now: Time,
+        queues: &[QueueRow],
+        sight: &BrokerSight,
+    ) -> Result<Tally, StoreError> {
+        let Some(leadership) = self.leadership.clone() else {
+            return Ok(Tally::default());
+        };
+        let names: HashSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let every_ms = self.thresholds.blind_ms;
+        self.memory
+            .begin(now, every_ms.saturating_add(LATE_MS), &names, sight);
+        self.memory.turn = self.memory.turn.wrapping_add(1);
+        let tags = self.memory.note_tags(now, sight);
+        if !tags.is_empty() {
+            self.store.note_consumer_tags(now, &tags).await?;
+        }
+        let counts = self.count(now, queues, sight).await?;
+        let open = self.store.open_incidents(INCIDENTS).await?;
+        let mut causes = Causes::new(open, self.store.folded().await?);
+        causes.forget(&names, &self.settings.broker);
+        let losses = self.rule(now, queues, sight, &counts, &mut causes);
+
+        let bench = Bench {
+            store: &self.store,
+            thresholds: &self.thresholds,
+            broker: &self.settings.broker,
+            now,
+            queues,
+            sight,
+            losses: &losses,
+        };
+        let stalls = bench.stalls(&mut self.memory, &causes).await?;
+        causes.fold(&stalls, now);
+        causes.changes.samples = self.samples(now, queues, &counts, &causes);
+        causes.tell(self.settings.announce.as_ref(), now);
+        if !self
+            .store
+            .write_incidents(&leadership, now, &causes.changes)
+            .await?
+        {
+            return Ok(self.deposed());
+        }
+        let mut tally = Tally {
+            leading: true,
+            queues: queues.len(),
+            incidents_opened: causes.changes.opened.len(),
+            incidents_closed: causes.changes.closed.len(),
+            ..Tally::default()
+        };
+        self.memory
+            .sampled
+            .extend(queues.iter().map(|queue| (queue.name.clone(), now)));
+
+        let task_ids: Vec<Uuid> = stalls.iter().map(|stall| stall.task_id).collect();
+        let known = if task_ids.is_empty() {
+            Vec::new()
+        } else {
+            self.store.known_stalls(&task_ids).await?
+        };
+        let changes = compare(stalls, known, &causes);
+        let over = bench.over(&mut self.memory, &causes).await?;
+        for changes in [over, changes] {
+            if !self.write(&leadership, now, &changes, &mut tally).await? {
+                return Ok(self.deposed());
+            }
+        }
+        self.settle(&leadership, now, causes, &mut tally).await?;
+        self.tidy(now).await?;
+        Ok(tally)
+    }
+
+    fn deposed(&mut self) -> Tally {
+        tracing::warn!("another process has taken over; this look is not written");
+        self.leadership = None;
+        self.memory = Memory::default();
+        Tally::default()
+    }
+
+    async fn count(&self, now: Time, queues: &[QueueRow], sight: &BrokerSight) -> Result<Counts, StoreError> {
+        let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let bounds = self.memory.bounds(now, &names, sight);
+        let waiting = self.store.waiting(&bounds).await?;
+        let mut running: HashMap<String, Vec<Running>> = HashMap::new();
+        for row in self.store.running(&bounds, now).await? {
+            running.entry(row.queue.clone()).or_default().push(row);
+        }
+        let mut minutes: HashMap<String, Vec<Minute>> = HashMap::new();
+        for minute in self.store.minutes(pace_since(now)).await? {
+            minutes.entry(minute.queue.clone()).or_default().push(minute);
+        }
+        Ok(Counts {
+            waiting: waiting
+                .into_iter()
+                .map(|waiting| (waiting.queue.clone(), waiting))
+                .collect(),
+            in_flight: self.store.in_flight(now).await?.into_iter().collect(),
+            running,
+            minutes,
+        })
+    }
+
+    /// Adds the readings to the windows and applies every rule about causes.
+    fn rule(
+        &mut self,
+        now: Time,
+        queues: &[QueueRow],
+        sight: &BrokerSight,
+        counts: &Counts,
+        causes: &mut Causes,
+    ) -> HashMap<String, Loss> {
+        let broker = &self.settings.broker;
+        for ruled in broker::judge(&mut self.memory.broker, broker, sight, now, &self.thresholds) {
+            causes.rule(ruled);
+        }
+        let subject = Subject {
+            scope: Scope::Broker,
+            name: broker.clone(),
+        };
+        // The cause of missing numbers is the broker's even before it has lasted long enough to be a finding.
+        let blind = sight.blind.is_some() || causes.has(Verdict::Unknown, &subject);
+        let mut losses = HashMap::new();
+        for queue in queues {
+            let track = self.memory.queues.entry(queue.name.clone()).or_default();
+            track.note(&queue.name, now, sight, counts);
+            let (rulings, loss) = judge_queue(&view(queue, &track.window), blind, &self.thresholds);
+            for ruled in rulings {
+                causes.rule(ruled);
+            }
+            losses.extend(loss.map(|loss| (queue.name.clone(), loss)));
+        }
+        losses
+    }
+
+    fn samples(
+        &self,
+        now: Time,
+        queues: &[QueueRow],
+        counts: &Counts,
+        causes: &Causes,
+    ) -> Vec<(LedgerSample, KeptFor)> {
+        let sample = |queue: &QueueRow| {
+            let newest = self.memory.queues.get(&queue.name)?.window.newest()?;
+            let Numbers {
+                ready,
+                unacknowledged,
+                consumers,
+                ..
+            } = newest.numbers;
+            let waiting = counts.waiting.get(&queue.name);
+            let (stalled, overdue) =
+                waiting.map_or((false, false), |waiting| (waiting.stalled, waiting.overdue));
+            let sample = LedgerSample {
+                queue: queue.name.clone(),
+                at: now,
+                ledger: Ledger::of(&newest.facts, &newest.numbers),
+                health: causes.health(&queue.name, &newest.numbers, stalled, overdue),
+                detail: json!({ "messages_ready": ready, "messages_unacknowledged": unacknowledged, "consumers": consumers }),
+            };
+            Some((
+                sample,
+                KeptFor::of(now, self.memory.sampled.get(&queue.name).copied()),
+            ))
+        };
+        queues.iter().filter_map(sample).collect()
+    }
+
+    async fn write(
+        &self,
+        leadership: &Leadership,
+        now: Time,
+        changes: &StallChanges,
+        tally: &mut Tally,
+    ) -> Result<bool, StoreError> {
+        let Some(written) = self.store.write_stalls(leadership, now, changes).await? else {
+            return Ok(false);
+        };
+        tally.stalls_opened += written.opened;
+        tally.stalls_closed += written.closed;
+        Ok(true)
+    }
+
+    /// Brings the incidents that live through their stalls up to date.
+    async fn settle(
+        &mut self,
+        leadership: &Leadership,
+        now: Time,
+        causes: Causes,
+        tally: &mut Tally,
+    ) -> Result<(), StoreError> {
+        let folding = causes.folding();
+        if folding.is_empty() {
+            return Ok(());
+        }
+        let folded: HashMap<Uuid, i64> = self.store.folded().await?.into_iter().collect();
+        let mut ends: HashMap<Uuid, Split> = HashMap::new();
+        for (id, part) in self.store.splits(&folding).await? {
+            let split = ends.entry(id).or_default();
+            split.moved_on += part.moved_on;
+            split.ended += part.ended;
+        }
+        let changes = causes.settle(&folded, &ends, self.settings.announce.as_ref(), now);
+        tally.incidents_closed += changes.closed.len();
+        if !self.store.write_incidents(leadership, now, &changes).await? {
+            self.deposed();
+        }
+        Ok(())
+    }
+
+    /// Thins old samples and forgets old consumer tags, now and then.
+    async fn tidy(&mut self, now: Time) -> Result<(), StoreError> {
+        if self
+            .memory
+            .tidied_at
+            .is_some_and(|at| now.ms_since(at) < TIDY_EVERY_MS)
+        {
+            return Ok(());
+        }
+        self.memory.tidied_at = Some(now);
+        self.store.thin_samples(now, TIDIED).await?;
+        self.store.forget_consumer_tags(now, TIDIED).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! One look at the broker, in the rules' words.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    broker::{
+        BrokerReader, BrokerReading, LinkState, QueueReading, QueueState,
+        management::Counters,
+        reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
+    },
+    domain::{
+        evidence::{Figure, Source},
+        observation::{Blind, Blindness, BrokerSight, Numbers, Presence, QueueSight, Snapshot, lag_ms},
+        time::Time,
+    },
+    store::QueueRow,
+};
+
+/// What the reader keeps from earlier passes counts for three intervals, and for this long at least.
+const KEPT_MIN: Duration = Duration::from_secs(15);
+
+/// Reads the broker and notices when it began anew.
+pub(super) struct Eyes {
+    reader: BrokerReader,
+    publish_link: watch::Receiver<LinkState>,
+    probe_link: watch::Receiver<LinkState>,
+    kept: Duration,
+    /// Since when the probing connection, as of the last look, has been up.
+    probe_since: Option<SystemTime>,
+    counters: HashMap<String, Counters>,
+}
+
+impl Eyes {
+    pub(super) fn new(
+        reader: BrokerReader,
+        publish_link: watch::Receiver<LinkState>,
+        probe_link: watch::Receiver<LinkState>,
+        every: Duration,
+    ) -> Self {
+        Self {
+            reader,
+            publish_link,
+            probe_link,
+            kept: (every * 3).max(KEPT_MIN),
+            probe_since: None,
+            counters: HashMap::new(),
+        }
+    }
+
+    /// Reads everything about `queues`. `now` is the database's time at the beginning.
+    pub(super) async fn look(&mut self, queues: &[QueueRow], now: Time) -> BrokerSight {
+        let names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
+        let reading = self.reader.read(&names).await;
+        let blocked = match &*self.publish_link.borrow() {
+            LinkState::Blocked { reason, .. } => Some(reason.clone()),
+            LinkState::Connecting | LinkState::Up { .. } | LinkState::Down { .. } => None,
+        };
+        let restarted = self.restarted(&reading);
+        let view = View {
+            reading: &reading,
+            now,
+            kept: self.kept,
+        };
+        BrokerSight {
+            blind: view.problem(ReadFrom::Totals),
+            statistics: view.problem(ReadFrom::Consumers),
+            alarms: reading.alarms.as_ref().map(|alarms| {
+                alarms
+                    .iter()
+                    .map(|alarm| format!("{} ({})", alarm.resource, alarm.node))
+                    .collect()
+            }),
+            blocked,
+            restarted,
+            queues: queues
+                .iter()
+                .filter_map(|queue| {
+                    let sight = view.queue(reading.queues.get(&queue.name)?, queue);
+                    Some((queue.name.clone(), sight))
+                })
+                .collect(),
+        }
+    }
+
+    /// A connection made anew, or counters that went backwards: the broker may have lost what it had, or be about to
+    /// count from 0.
+    fn restarted(&mut self, reading: &BrokerReading) -> bool {
+        let since = match &*self.probe_link.borrow() {
+            LinkState::Up { since } | LinkState::Blocked { since, .. } => Some(*since),
+            LinkState::Connecting | LinkState::Down { .. } => None,
+        };
+        let reconnected = match (self.probe_since, since) {
+            (Some(before), Some(now)) => before != now,
+            _ => false,
+        };
+        self.probe_since = since.or(self.probe_since);
+        let mut fell = false;
+        for (queue, reading) in &reading.queues {
+            let Some(detail) = &reading.detail else {
+                continue;
+            };
+            let before = self.counters.insert(queue.clone(), detail.counters);
+            fell |= before.is_some_and(|before| {
+                let pairs = [
+                    (before.publish, detail.counters.publish),
+                    (before.ack, detail.counters.ack),
+                    (before.deliver_get, detail.counters.deliver_get),
+                ];
+                pairs
+                    .into_iter()
+                    .any(|(before, now)| before.is_some_and(|before| now.is_none_or(|now| now < before)))
+            });
+        }
+        self.counters
+            .retain(|queue, _| reading.queues.contains_key(queue));
+        reconnected || fell
+    }
+}
+
+/// A reading, and how its times are told.
+struct View<'a> {
+    reading: &'a BrokerReading,
+    now: Time,
+    kept: Duration,
+}
+
+impl View<'_> {
+    /// How long before this pass something was read.
+    fn age(&self, read_at: ReadAt) -> Duration {
+        self.reading.at.instant.saturating_duration_since(read_at.instant)
+    }
+
+    fn problem(&self, source: ReadFrom) -> Option<Blind> {
+        let ReadProblem { kind, detail, .. } = self
+            .reading
+            .problems
+            .iter()
+            .find(|problem| problem.source == source)?;
+        let why = match *kind {
+            "unreachable" => Blindness::Unreachable,
+            "timed_out" => Blindness::TimedOut,
+            "refused" => Blindness::Refused,
+            "disabled" => Blindness::StatisticsOff,
+            _ => Blindness::Failed,
+        };
+        Some(Blind {
+            why,
+            detail: detail.clone(),
+        })
+    }
+
+    fn figure(&self, value: Option<u64>, origin: Option<Origin>) -> Option<Figure> {
+        let origin = origin?;
+        let age = self.age(origin.read_at);
+        if age > self.kept {
+            return None;
+        }
+        Some(Figure {
+            value: i64::try_from(value?).unwrap_or(i64::MAX),
+            source: match origin.source {
+                ReadFrom::Probe => Source::Declare,
+                ReadFrom::Totals => Source::Totals,
+                ReadFrom::Details | ReadFrom::Consumers | ReadFrom::Overview => Source::Statistics,
+                ReadFrom::Alarms => Source::Alarms,
+            },
+            read_at: self.now - age,
+        })
+    }
+
+    fn queue(&self, reading: &QueueReading, row: &QueueRow) -> QueueSight {
+        let presence = match reading.state {
+            QueueState::Present => Presence::Here,
+            QueueState::Missing => Presence::Missing,
+            QueueState::Unknown => Presence::Unseen,
+        };
+        if presence != Presence::Here {
+            let numbers = Numbers {
+                presence,
+                ..Numbers::UNSEEN
+            };
+            return QueueSight { numbers, tags: None };
+        }
+        let consumers = reading.consumer_details.as_ref().filter(|_| {
+            reading
+                .consumer_details_at
+                .is_some_and(|at| self.age(at) <= self.kept)
+        });
+        // Unknown: taken for the later of the two.
+        let quorum = reading.queue_type.as_deref().unwrap_or(&row.queue_type) != "classic";
+        QueueSight {
+            numbers: Numbers {
+                presence,
+                ready: self.figure(reading.ready, reading.ready_from),
+                unacknowledged: self.figure(reading.unacknowledged, reading.unacknowledged_from),
+                consumers: self.figure(reading.consumers, reading.consumers_from),
+                snapshot: self.snapshot(reading, quorum),
+                prefetch: consumers.and_then(|consumers| {
+                    let limits = consumers
+                        .iter()
+                        .map(|consumer| consumer.prefetch.filter(|limit| *limit > 0));
+                    i64::try_from(limits.sum::<Option<u64>>()?).ok()
+                }),
+            },
+            tags: consumers.map(|consumers| {
+                consumers
+                    .iter()
+                    .map(|consumer| consumer.tag.clone())
+                    .collect::<BTreeSet<_>>()
+            }),
+        }
+    }
+
+    /// Ready and unacknowledged of one moment: from the totals, else from statistics that are young enough.
+    fn snapshot(&self, reading: &QueueReading, quorum: bool) -> Option<Snapshot> {
+        let (pair, lag) = match reading.together {
+            Some(pair) => (pair, lag_ms(Source::Totals, quorum)),
+            None => {
+                let age = self.age(reading.detail_at?);
+                if age > self.kept {
+                    return None;
+                }
+                let detail = reading.detail.as_ref()?;
+                let pair = (detail.messages_ready?, detail.messages_unacknowledged?);
+                let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                (pair, lag_ms(Source::Statistics, quorum).saturating_add(age_ms))
+            }
+        };
+        Some(Snapshot {
+            ready: i64::try_from(pair.0).unwrap_or(i64::MAX),
+            unacknowledged: i64::try_from(pair.1).unwrap_or(i64::MAX),
+            lag_ms: lag,
+        })
+    }
+}

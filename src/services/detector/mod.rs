@@ -1,0 +1,151 @@
+//! Looks every few seconds for tasks that the database and the broker disagree about, in one elected process.
+
+mod candidates;
+mod causes;
+mod judge;
+mod look;
+mod memory;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use judge::{Announce, Judge, Settings, Tally};
+
+use self::look::Eyes;
+use super::live::Live;
+use crate::{
+    broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe},
+    domain::time::Time,
+    store::{Store, StoreError},
+};
+
+/// How often the leadership is renewed, or tried for.
+const WAKE_EVERY: Duration = Duration::from_secs(3);
+/// Settings, counters and consumers are read at every pass, but not more often than this.
+const DETAILS_EVERY_MIN: Duration = Duration::from_millis(4_500);
+/// The database's clock may differ by so much from the time that passed here before it counts as set anew.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
+/// The detector of this process.
+pub struct Detector {
+    store: Store,
+    judge: Judge,
+    eyes: Eyes,
+    live: Live,
+    every: Duration,
+}
+
+impl Detector {
+    /// Connects to the broker in the background; needs a running runtime. `publish_link` is this process's publishing
+    /// connection; `every` is the time between two looks;
+    /// `announce` writes what the webhook is told of an incident, when there is one.
+    pub fn spawn(
+        store: Store,
+        broker: &BrokerConfig,
+        publish_link: watch::Receiver<LinkState>,
+        live: Live,
+        every: Duration,
+        announce: Option<Announce>,
+    ) -> Self {
+        let probe = Probe::spawn(broker.clone());
+        let probe_link = probe.link();
+        let reader = BrokerReader::new(probe, Management::new(broker))
+            .with_details_every(every.min(DETAILS_EVERY_MIN));
+        let settings = Settings {
+            broker: broker.to_string(),
+            every,
+            announce,
+        };
+        Self {
+            judge: Judge::new(store.clone(), settings),
+            eyes: Eyes::new(reader, publish_link, probe_link, every),
+            store,
+            live,
+            every,
+        }
+    }
+
+    /// Looks once and writes what it finds, if this process leads or comes to lead.
+    ///
+    /// Takes up to some 10 s while the broker does not answer. Errors: the database; what was committed stays, and the
+    /// next look goes on from there.
+    pub async fn tick(&mut self, now: Time) -> Result<Tally, StoreError> {
+        if !self.judge.lead().await? {
+            return Ok(Tally::default());
+        }
+        let queues = self.judge.queues().await?;
+        let mut look = Box::pin(self.eyes.look(&queues, now));
+        // A broker that does not answer must not cost the leadership.
+        let mut renew = tokio::time::interval(WAKE_EVERY);
+        renew.tick().await;
+        let sight = loop {
+            tokio::select! {
+                sight = &mut look => break sight,
+                _ = renew.tick() => if !self.judge.lead().await? {
+                    return Ok(Tally::default());
+                },
+            }
+        };
+        self.judge.pass(now, &queues, &sight).await
+    }
+
+    /// Looks every few seconds until `stop`, and hands the leadership on at the end.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut next = Instant::now();
+        let mut clock = None;
+        loop {
+            match self.wake(&mut next, &mut clock).await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "can't look for stalled tasks; trying again"),
+            }
+            let wait = next.saturating_duration_since(Instant::now()).min(WAKE_EVERY);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        if let Err(error) = self.judge.resign().await {
+            tracing::debug!(%error, "another process takes over when the lease ends");
+        }
+    }
+
+    async fn wake(
+        &mut self,
+        next: &mut Instant,
+        clock: &mut Option<(Instant, Time)>,
+    ) -> Result<(), StoreError> {
+        let now = self.store.now().await?;
+        let here = Instant::now();
+        if let Some((then, time)) = clock.replace((here, now)) {
+            let passed = here.duration_since(then).as_millis() as i64;
+            let step_ms = now.ms() - time.ms() - passed;
+            if step_ms.unsigned_abs() > CLOCK_STEP.as_millis() as u64 {
+                tracing::warn!(
+                    step_ms,
+                    "the database's clock was set anew; nothing is judged by older readings"
+                );
+                self.judge.forget();
+            }
+        }
+        if here < *next {
+            self.judge.lead().await?;
+            return Ok(());
+        }
+        *next = here + self.every;
+        let tally = self.tick(now).await?;
+        // Pages of a process that does not lead show what another one wrote.
+        self.live.changed();
+        if tally.is_news() {
+            tracing::info!(
+                incidents_opened = tally.incidents_opened,
+                incidents_closed = tally.incidents_closed,
+                stalls_opened = tally.stalls_opened,
+                stalls_closed = tally.stalls_closed,
+                "findings changed"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+//! A store with tasks in it, a broker as the test says it looks, and the detector's judge between the two.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde_json::json;
+use unstuck::{
+    domain::{
+        evidence::{Figure, Source},
+        finding::Verdict,
+        observation::{Blind, Blindness, BrokerSight, Numbers, Presence, QueueSight, Snapshot, lag_ms},
+        task::NewTask,
+        transition::{Claim, Event},
+    },
+    services::detector::{Judge, Settings, Tally},
+    store::{
+        Lane, QueueRow, Store,
+        findings::{IncidentRow, StallFilter, StallRow},
+        tasks::{Act, Creation},
+    },
+};
+use uuid::Uuid;
+
+use super::support::clear_sight;
+use crate::support::store::TestClock;
+
+pub const LEASE: Duration = Duration::from_secs(30);
+pub const EVERY: Duration = Duration::from_secs(5);
+
+pub struct Stage {
+    pub store: Store,
+    pub clock: TestClock,
+    pub judge: Judge,
+    pub sight: BrokerSight,
+    pub queues: Vec<QueueRow>,
+}
+
+pub fn judge(store: &Store) -> Judge {
+    let settings = Settings {
+        broker: "rabbit:5672".into(),
+        every: EVERY,
+        announce: None,
+    };
+    Judge::new(store.clone(), settings)
+}
+
+impl Stage {
+    /// A judge that leads, and the quorum queue `q` with one consumer called `w`.
+    pub async fn new(store: Store, clock: TestClock) -> Self {
+        store.add_queue("q", "quorum").await.expect("a queue");
+        let mut judge = judge(&store);
+        assert!(judge.lead().await.expect("elected"));
+        let queues = judge.queues().await.expect("the queues");
+        let mut stage = Self {
+            store,
+            clock,
+            judge,
+            sight: clear_sight(),
+            queues,
+        };
+        stage.broker(0, 0);
+        stage
+    }
+
+    /// From now on the broker holds so many messages of `q`.
+    pub fn broker(&mut self, ready: i64, unacknowledged: i64) {
+        let figure = |value, source| {
+            Some(Figure {
+                value,
+                source,
+                read_at: unstuck::domain::time::Time::from_ms(0),
+            })
+        };
+        let numbers = Numbers {
+            presence: Presence::Here,
+            ready: figure(ready, Source::Declare),
+            unacknowledged: figure(unacknowledged, Source::Totals),
+            consumers: figure(1, Source::Declare),
+            snapshot: Some(Snapshot {
+                ready,
+                unacknowledged,
+                lag_ms: lag_ms(Source::Totals, true),
+            }),
+            prefetch: Some(1),
+        };
+        let tags = Some(["w".to_owned()].into());
+        self.sight.blind = None;
+        self.sight.queues = HashMap::from([("q".to_owned(), QueueSight { numbers, tags })]);
+    }
+
+    /// From now on `q` looks like this otherwise.
+    pub fn queue(&mut self, change: impl FnOnce(&mut QueueSight)) {
+        change(self.sight.queues.get_mut("q").expect("it is there"));
+    }
+
+    /// From now on nothing of the broker can be seen.
+    pub fn blind(&mut self) {
+        self.sight.blind = Some(Blind {
+            why: Blindness::Unreachable,
+            detail: "nothing answers".into(),
+        });
+        self.queue(|queue| {
+            *queue = QueueSight {
+                numbers: Numbers::UNSEEN,
+                tags: None,
+            }
+        });
+    }
+
+    /// Starts so many tasks of `q`; their messages are not published.
+    pub async fn start(&self, count: usize) -> Vec<Uuid> {
+        self.start_with(count, None).await
+    }
+
+    pub async fn start_with(&self, count: usize, timeout_s: Option<i64>) -> Vec<Uuid> {
+        let task = || NewTask {
+            id: Uuid::now_v7(),
+            kind: "q".into(),
+            queue: "q".into(),
+            title: None,
+            owner: None,
+            priority: 0,
+            payload: json!({}),
+            timeout_s,
+            max_attempts: 3,
+            available_at: None,
+            start: true,
+            traceparent: None,
+        };
+        let creations: Vec<Creation> = (0..count)
+            .map(|_| Creation {
+                tasks: vec![task()],
+                principal: "token:t".into(),
+                idempotency: None,
+            })
+            .collect();
+        for chunk in creations.chunks(500) {
+            self.store.create(chunk).await.expect("created");
+        }
+        creations.iter().map(|creation| creation.tasks[0].id).collect()
+    }
+
+    /// The broker confirms every message that is due.
+    pub async fn confirm(&self) {
+        loop {
+            let rows = self.store.take_due(1_000, LEASE).await.expect("taken");
+            if rows.is_empty() {
+                return;
+            }
+            self.store.settle(&rows, &[]).await.expect("settled");
+        }
+    }
+
+    /// Started tasks whose messages are confirmed.
+    pub async fn queued(&self, count: usize) -> Vec<Uuid> {
+        let ids = self.start(count).await;
+        self.confirm().await;
+        ids
+    }
+
+    pub async fn act(&self, task_id: Uuid, event: Event) {
+        let act = Act {
+            task_id,
+            event,
+            actor: "worker:w".into(),
+            audit: None,
+        };
+        let outcome = self
+            .store
+            .apply(&[act], Lane::Shared, LEASE)
+            .await
+            .expect("applied")
+            .remove(0);
+        outcome.expect("not refused");
+    }
+
+    pub async fn claim(&self, task_id: Uuid, worker: &str) {
+        let claim = Claim {
+            claim_id: Uuid::new_v4().to_string(),
+            dispatch: None,
+            worker: worker.into(),
+        };
+        self.act(task_id, Event::Claim(claim)).await;
+    }
+
+    /// One pass, 5 s after the one before.
+    pub async fn pass(&mut self) -> Tally {
+        self.clock.advance(EVERY);
+        let now = self.store.now().await.expect("a time");
+        assert!(
+            self.judge.lead().await.expect("elected"),
+            "the leadership is ours"
+        );
+        self.judge
+            .pass(now, &self.queues, &self.sight)
+            .await
+            .expect("judged")
+    }
+
+    pub async fn passes(&mut self, count: usize) {
+        for _ in 0..count {
+            self.pass().await;
+        }
+    }
+
+    pub async fn incidents(&self) -> Vec<IncidentRow> {
+        self.store.open_incidents(100).await.expect("read")
+    }
+
+    pub async fn incident_verdicts(&self) -> Vec<Verdict> {
+        self.incidents()
+            .await
+            .into_iter()
+            .map(|incident| incident.verdict)
+            .collect()
+    }
+
+    pub async fn stalls(&self) -> Vec<StallRow> {
+        self.store
+            .open_stalls(&StallFilter::default(), None, 100_000)
+            .await
+            .expect("read")
+    }
+
+    pub async fn stall_verdicts(&self) -> Vec<Verdict> {
+        self.stalls()
+            .await
+            .into_iter()
+            .map(|stall| stall.verdict)
+            .collect()
+    }
+}
