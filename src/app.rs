@@ -3,16 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{LinkState, Publisher},
     config::Config,
+    domain::finding::{About, remedy, sentence},
     services::{
         accounts::Accounts,
         attachments::{Attachments, Quota},
         demo::{self, CrewConfig},
+        detector::{Announce, Detector},
         lifecycle::Lifecycle,
         pruner::{self, Pace, Retention},
         queues::QueueBook,
@@ -23,10 +26,11 @@ use crate::{
         ticketing::Ticketing,
         webhook::Webhook,
     },
-    store::{Lane, Store},
+    store::{Lane, Store, findings::IncidentRow},
     telemetry,
     web::{
         self, Site,
+        i18n::Lang,
         layout::{Counts, Link, LinkHealth, LinkName},
         live::Lookout,
         security::Origin,
@@ -107,6 +111,18 @@ impl App {
         };
         app.add(relay.clone().run(stop.clone()));
         app.add(recover(store.clone(), config.lease, relay, stop.clone()));
+        let announce = config
+            .webhook_url
+            .as_ref()
+            .map(|_| Arc::new(announcement) as Announce);
+        let detector = Detector::spawn(
+            store.clone(),
+            &config.broker.clone().named("unstuck detector"),
+            app.publisher.link(),
+            config.detect_every,
+            announce,
+        );
+        app.add(detector.run(stop.clone()));
         let retention = Retention::days(config.retention_days.get());
         app.add(prune(store.clone(), retention, stop.clone()));
         app.add(attachments.run(stop.clone()));
@@ -178,6 +194,25 @@ pub async fn demo(
     );
     app.add_fallible(async { Ok(run.await?) });
     app.run().await
+}
+
+/// What the webhook's receiver reads about an incident, in English.
+fn announcement(row: &IncidentRow) -> Value {
+    let say = |phrase| Lang::En.phrase(&phrase).to_string();
+    json!({
+        "id": row.id,
+        "verdict": row.verdict,
+        "scope": row.subject.scope,
+        "name": row.subject.name,
+        "tasks": row.tasks,
+        "confidence": row.confidence,
+        "since": row.since,
+        "sentence": say(sentence(About::Cause, row.verdict, &row.evidence)),
+        "remedy": say(remedy(About::Cause, row.verdict, &row.evidence)),
+        "evidence": row.evidence,
+        "closed_at": row.closed_at,
+        "closed_reason": row.closed_reason,
+    })
 }
 
 /// Makes the first administrator when there is no user; a password made for them is printed here and nowhere else.

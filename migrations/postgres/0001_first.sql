@@ -167,6 +167,7 @@ CREATE TABLE samples (
   PRIMARY KEY (queue, at)
 );
 CREATE INDEX samples_by_age ON samples (kept_for, at);
+CREATE INDEX samples_by_time ON samples (at);
 
 -- Consumer tags that the broker listed: whether a worker ever consumed under its own name.
 CREATE TABLE consumer_tags (

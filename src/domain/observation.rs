@@ -52,11 +52,21 @@ pub struct BrokerSight {
     pub statistics: Option<Blind>,
     /// The alarms in force; `None` when that is not known.
     pub alarms: Option<Vec<String>>,
-    /// What the broker said when it stopped taking publishes from us.
-    pub blocked: Option<String>,
-    /// The broker, or our connection to it, began anew since the reading before: older readings say nothing.
+    pub publishing: Publishing,
+    /// Our connection to the broker began anew since the reading before, and maybe the broker: older readings say
+    /// nothing.
     pub restarted: bool,
     pub queues: HashMap<String, QueueSight>,
+}
+
+/// How our own publishing connection is doing. The relay tries nothing while it is not open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publishing {
+    Open,
+    /// The broker takes no publishes; what it said.
+    Blocked(String),
+    /// There is no connection; why.
+    Down(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +83,8 @@ pub struct QueueSight {
     pub numbers: Numbers,
     /// The consumer tags; birth shows up to 5 s late, death within 0.3 s. `None` when they are not known.
     pub tags: Option<BTreeSet<String>>,
+    /// The queue counts from 0 again: it was declared anew, or its node restarted.
+    pub restarted: bool,
 }
 
 /// The broker's numbers of a queue. Each is absent when the broker did not give it.

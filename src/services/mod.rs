@@ -9,7 +9,6 @@ pub mod exec;
 pub mod form_seal;
 pub mod guard;
 pub mod lifecycle;
-pub mod live;
 pub mod pruner;
 pub mod queues;
 pub mod recovery;

@@ -164,9 +164,12 @@ impl Management {
             } else {
                 (1..=page_count).map(|number| (number, None)).collect()
             };
-            let mut answers = stream::iter(requests)
+            // A list of futures, not of closures: with those in it, a reading could not be sent to another thread.
+            let requests: Vec<_> = requests
+                .into_iter()
                 .map(|(number, pattern)| self.page(number, pattern, what))
-                .buffer_unordered(AT_ONCE);
+                .collect();
+            let mut answers = stream::iter(requests).buffer_unordered(AT_ONCE);
             while let Some(page) = answers.next().await {
                 pages.push(page?);
             }

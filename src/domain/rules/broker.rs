@@ -4,7 +4,7 @@ use super::{Ruled, Ruling, Thresholds, evidence, queue::QueueView};
 use crate::domain::{
     evidence::{Evidence, Facts, ThresholdName},
     finding::{Confidence, Incident, Scope, Subject, Variant, Verdict},
-    observation::{Blind, BrokerSight, Presence, Sample},
+    observation::{Blind, BrokerSight, Presence, Publishing, Sample},
     time::Time,
 };
 
@@ -71,9 +71,9 @@ pub fn judge(
         }
     };
 
-    let alarm = match (&sight.alarms, &sight.blocked) {
+    let alarm = match (&sight.alarms, &sight.publishing) {
         (Some(alarms), _) if !alarms.is_empty() => Some((Variant::Alarm, alarms.join(", "))),
-        (_, Some(reason)) => Some((Variant::Blocked, reason.clone())),
+        (_, Publishing::Blocked(reason)) => Some((Variant::Blocked, reason.clone())),
         _ => None,
     };
     let alarm = match alarm {

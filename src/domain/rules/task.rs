@@ -6,6 +6,7 @@ use super::{Thresholds, evidence, messages::Loss};
 use crate::domain::{
     evidence::{Facts, Figure, ThresholdName},
     finding::{CloseReason, Confidence, Scope, Stall, Subject, Variant, Verdict},
+    observation::Publishing,
     task::State,
     time::Time,
 };
@@ -69,6 +70,7 @@ pub struct Unpublished {
 #[derive(Clone, Copy, Debug)]
 pub struct PublishCauses<'a> {
     pub broker: &'a str,
+    pub publishing: &'a Publishing,
     pub alarm: bool,
     pub broker_blind: bool,
     /// The task's own queue does not exist.
@@ -85,7 +87,13 @@ pub fn unpublished(
     if now.ms_since(row.due_at) < thresholds.publish_grace_ms {
         return None;
     }
-    let variant = match row.cause.as_deref() {
+    // Nothing is tried while the connection is not open: then that is the cause, whatever the last try met.
+    let (cause, detail) = match causes.publishing {
+        Publishing::Open => (row.cause.as_deref(), row.detail.as_deref()),
+        Publishing::Blocked(why) => (Some("blocked"), Some(why.as_str())),
+        Publishing::Down(why) => (Some("unreachable"), Some(why.as_str())),
+    };
+    let variant = match cause {
         None => Variant::Untried,
         Some("unreachable") => Variant::Unreachable,
         Some("blocked") => Variant::Blocked,
@@ -119,7 +127,7 @@ pub fn unpublished(
         due_at: Some(row.due_at),
         tries: Some(row.tries),
         broker: of_broker.then(|| causes.broker.to_owned()),
-        detail: row.detail,
+        detail: detail.map(str::to_owned),
         ..row.suspect.facts()
     };
     let (name, value) = (ThresholdName::PublishGrace, thresholds.publish_grace_ms);

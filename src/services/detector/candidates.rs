@@ -91,6 +91,7 @@ impl Bench<'_> {
             let queue_missing = causes.has(Verdict::QueueMissing, &queue);
             let keeps = PublishCauses {
                 broker: self.broker,
+                publishing: &self.sight.publishing,
                 alarm,
                 broker_blind,
                 queue_missing,

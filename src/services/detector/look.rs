@@ -1,7 +1,7 @@
 //! One look at the broker, in the rules' words.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
@@ -15,7 +15,9 @@ use crate::{
     },
     domain::{
         evidence::{Figure, Source},
-        observation::{Blind, Blindness, BrokerSight, Numbers, Presence, QueueSight, Snapshot, lag_ms},
+        observation::{
+            Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueSight, Snapshot, lag_ms,
+        },
         time::Time,
     },
     store::QueueRow,
@@ -52,15 +54,21 @@ impl Eyes {
         }
     }
 
+    pub(super) fn link(&self) -> watch::Receiver<LinkState> {
+        self.probe_link.clone()
+    }
+
     /// Reads everything about `queues`. `now` is the database's time at the beginning.
     pub(super) async fn look(&mut self, queues: &[QueueRow], now: Time) -> BrokerSight {
         let names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
         let reading = self.reader.read(&names).await;
-        let blocked = match &*self.publish_link.borrow() {
-            LinkState::Blocked { reason, .. } => Some(reason.clone()),
-            LinkState::Connecting | LinkState::Up { .. } | LinkState::Down { .. } => None,
+        let publishing = match &*self.publish_link.borrow() {
+            LinkState::Connecting | LinkState::Up { .. } => Publishing::Open,
+            LinkState::Blocked { reason, .. } => Publishing::Blocked(reason.clone()),
+            LinkState::Down { detail, .. } => Publishing::Down(detail.clone()),
         };
-        let restarted = self.restarted(&reading);
+        let restarted = self.reconnected();
+        let anew = self.counted_anew(&reading);
         let view = View {
             reading: &reading,
             now,
@@ -75,21 +83,21 @@ impl Eyes {
                     .map(|alarm| format!("{} ({})", alarm.resource, alarm.node))
                     .collect()
             }),
-            blocked,
+            publishing,
             restarted,
             queues: queues
                 .iter()
                 .filter_map(|queue| {
-                    let sight = view.queue(reading.queues.get(&queue.name)?, queue);
+                    let mut sight = view.queue(reading.queues.get(&queue.name)?, queue);
+                    sight.restarted = anew.contains(&queue.name);
                     Some((queue.name.clone(), sight))
                 })
                 .collect(),
         }
     }
 
-    /// A connection made anew, or counters that went backwards: the broker may have lost what it had, or be about to
-    /// count from 0.
-    fn restarted(&mut self, reading: &BrokerReading) -> bool {
+    /// Whether the connection was made anew since the last look.
+    fn reconnected(&mut self) -> bool {
         let since = match &*self.probe_link.borrow() {
             LinkState::Up { since } | LinkState::Blocked { since, .. } => Some(*since),
             LinkState::Connecting | LinkState::Down { .. } => None,
@@ -99,26 +107,31 @@ impl Eyes {
             _ => false,
         };
         self.probe_since = since.or(self.probe_since);
-        let mut fell = false;
+        reconnected
+    }
+
+    /// The queues whose counters went backwards since the last look.
+    fn counted_anew(&mut self, reading: &BrokerReading) -> HashSet<String> {
+        let mut anew = HashSet::new();
         for (queue, reading) in &reading.queues {
             let Some(detail) = &reading.detail else {
                 continue;
             };
-            let before = self.counters.insert(queue.clone(), detail.counters);
-            fell |= before.is_some_and(|before| {
-                let pairs = [
-                    (before.publish, detail.counters.publish),
-                    (before.ack, detail.counters.ack),
-                    (before.deliver_get, detail.counters.deliver_get),
-                ];
-                pairs
-                    .into_iter()
-                    .any(|(before, now)| before.is_some_and(|before| now.is_none_or(|now| now < before)))
-            });
+            let now = detail.counters;
+            let fell = |before: Option<u64>, now: Option<u64>| {
+                before.is_some_and(|before| now.is_none_or(|now| now < before))
+            };
+            if let Some(before) = self.counters.insert(queue.clone(), now)
+                && (fell(before.publish, now.publish)
+                    || fell(before.ack, now.ack)
+                    || fell(before.deliver_get, now.deliver_get))
+            {
+                anew.insert(queue.clone());
+            }
         }
         self.counters
             .retain(|queue, _| reading.queues.contains_key(queue));
-        reconnected || fell
+        anew
     }
 }
 
@@ -183,7 +196,11 @@ impl View<'_> {
                 presence,
                 ..Numbers::UNSEEN
             };
-            return QueueSight { numbers, tags: None };
+            return QueueSight {
+                numbers,
+                tags: None,
+                restarted: false,
+            };
         }
         let consumers = reading.consumer_details.as_ref().filter(|_| {
             reading
@@ -212,6 +229,8 @@ impl View<'_> {
                     .map(|consumer| consumer.tag.clone())
                     .collect::<BTreeSet<_>>()
             }),
+
+            restarted: false,
         }
     }
 

@@ -88,12 +88,13 @@ impl Memory {
         self.cursors.lost.retain(|name, _| names.contains(name.as_str()));
         if gap || sight.restarted {
             self.handed_out.forget();
-            for track in self.queues.values_mut() {
-                if sight.restarted {
-                    track.window.restart(now);
-                } else {
-                    track.window.clear();
-                }
+        }
+        for (name, track) in &mut self.queues {
+            let anew = sight.queues.get(name).is_some_and(|queue| queue.restarted);
+            if sight.restarted || anew {
+                track.window.restart(now);
+            } else if gap {
+                track.window.clear();
             }
         }
         let unseen = !sight.queues.is_empty()

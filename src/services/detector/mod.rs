@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 pub use judge::{Announce, Judge, Settings, Tally};
 
 use self::look::Eyes;
-use super::live::Live;
 use crate::{
     broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe},
     domain::time::Time,
@@ -33,7 +32,6 @@ pub struct Detector {
     store: Store,
     judge: Judge,
     eyes: Eyes,
-    live: Live,
     every: Duration,
 }
 
@@ -45,14 +43,17 @@ impl Detector {
         store: Store,
         broker: &BrokerConfig,
         publish_link: watch::Receiver<LinkState>,
-        live: Live,
         every: Duration,
         announce: Option<Announce>,
     ) -> Self {
         let probe = Probe::spawn(broker.clone());
         let probe_link = probe.link();
-        let reader = BrokerReader::new(probe, Management::new(broker))
-            .with_details_every(every.min(DETAILS_EVERY_MIN));
+        let details_every = if every < DETAILS_EVERY_MIN {
+            DETAILS_EVERY_MIN
+        } else {
+            Duration::ZERO
+        };
+        let reader = BrokerReader::new(probe, Management::new(broker)).with_details_every(details_every);
         let settings = Settings {
             broker: broker.to_string(),
             every,
@@ -62,9 +63,13 @@ impl Detector {
             judge: Judge::new(store.clone(), settings),
             eyes: Eyes::new(reader, publish_link, probe_link, every),
             store,
-            live,
             every,
         }
+    }
+
+    /// How the connection that the broker is looked at through is doing.
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.eyes.link()
     }
 
     /// Looks once and writes what it finds, if this process leads or comes to lead.
@@ -135,8 +140,6 @@ impl Detector {
         }
         *next = here + self.every;
         let tally = self.tick(now).await?;
-        // Pages of a process that does not lead show what another one wrote.
-        self.live.changed();
         if tally.is_news() {
             tracing::info!(
                 incidents_opened = tally.incidents_opened,

@@ -3,6 +3,7 @@
 mod histories;
 mod passes;
 mod proofs;
+mod real;
 mod rules;
 mod stage;
 mod support;

@@ -2,7 +2,7 @@
 
 use unstuck::domain::{
     finding::{Scope, Variant, Verdict},
-    observation::{Blind, Blindness, BrokerSight, Presence, Sample},
+    observation::{Blind, Blindness, BrokerSight, Presence, Publishing, Sample},
     rules::{Ruled, Ruling, broker},
 };
 
@@ -225,7 +225,7 @@ fn an_alarm_needs_two_readings_and_outlasts_a_blind_one() {
         [(Verdict::BrokerAlarm, Variant::Alarm)]
     );
     let blocked = BrokerSight {
-        blocked: Some("low on disk".into()),
+        publishing: Publishing::Blocked("low on disk".into()),
         ..clear_sight()
     };
     assert_eq!(

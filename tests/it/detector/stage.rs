@@ -84,7 +84,14 @@ impl Stage {
         };
         let tags = Some(["w".to_owned()].into());
         self.sight.blind = None;
-        self.sight.queues = HashMap::from([("q".to_owned(), QueueSight { numbers, tags })]);
+        self.sight.queues = HashMap::from([(
+            "q".to_owned(),
+            QueueSight {
+                numbers,
+                tags,
+                restarted: false,
+            },
+        )]);
     }
 
     /// From now on `q` looks like this otherwise.
@@ -102,6 +109,7 @@ impl Stage {
             *queue = QueueSight {
                 numbers: Numbers::UNSEEN,
                 tags: None,
+                restarted: false,
             }
         });
     }

@@ -5,8 +5,8 @@ use unstuck::{
         evidence::{Evidence, Figure, Source},
         finding::{About, Incident, Stall, Subject, Verdict},
         observation::{
-            Activity, Blind, Blindness, BrokerSight, Numbers, Presence, QueueFacts, Sample, Snapshot, Window,
-            lag_ms,
+            Activity, Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueFacts, Sample,
+            Snapshot, Window, lag_ms,
         },
         rules::{
             Ruling, Thresholds,
@@ -191,7 +191,7 @@ fn causes() -> Vec<(About, Verdict, Evidence)> {
             ..clear_sight()
         },
         BrokerSight {
-            blocked: Some("low on memory".into()),
+            publishing: Publishing::Blocked("low on memory".into()),
             ..clear_sight()
         },
     ];
@@ -216,6 +216,7 @@ fn stalls() -> Vec<Stall> {
     let mut all = Vec::new();
     let causes = PublishCauses {
         broker: "rabbit:5672",
+        publishing: &Publishing::Open,
         alarm: false,
         broker_blind: false,
         queue_missing: false,
@@ -327,7 +328,7 @@ pub fn clear_sight() -> BrokerSight {
         blind: None,
         statistics: None,
         alarms: Some(Vec::new()),
-        blocked: None,
+        publishing: Publishing::Open,
         restarted: false,
         queues: Default::default(),
     }

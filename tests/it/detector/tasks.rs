@@ -3,7 +3,7 @@
 use unstuck::domain::{
     evidence::{Figure, Source},
     finding::{CloseReason, Confidence, Scope, Stall, Subject, Variant, Verdict},
-    observation::Window,
+    observation::{Publishing, Window},
     rules::{
         fold::{Fold, Split},
         overtaken::{HandedOut, Oldest, Taken, overtaken},
@@ -137,6 +137,7 @@ fn publish(cause: Option<&str>, causes: PublishCauses<'_>, age_ms: i64) -> Optio
 
 const CALM: PublishCauses<'static> = PublishCauses {
     broker: "rabbit",
+    publishing: &Publishing::Open,
     alarm: false,
     broker_blind: false,
     queue_missing: false,
@@ -155,11 +156,23 @@ fn a_message_that_is_not_published_is_told_under_what_keeps_it() {
         queue_missing: true,
         ..CALM
     };
+    let down = Publishing::Down("refused".into());
+    let away = PublishCauses {
+        publishing: &down,
+        ..CALM
+    };
     for (cause, causes, variant, told_under) in [
         (None, CALM, Variant::Untried, (Verdict::Unpublished, broker())),
         (
             Some("unreachable"),
             CALM,
+            Variant::Unreachable,
+            (Verdict::Unpublished, broker()),
+        ),
+        (None, away, Variant::Unreachable, (Verdict::Unpublished, broker())),
+        (
+            Some("unconfirmed"),
+            away,
             Variant::Unreachable,
             (Verdict::Unpublished, broker()),
         ),

@@ -1,0 +1,389 @@
+//! The whole detector on a real RabbitMQ, on both queue types. Its clock is set: five seconds pass from look to look.
+
+use std::time::Duration;
+
+use lapin::{
+    options::{BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use serde_json::json;
+use unstuck::{
+    broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe, Publisher, QueueReading, QueueType},
+    domain::{
+        evidence::Source,
+        finding::{Confidence, Variant, Verdict},
+        ledger::Health,
+        task::NewTask,
+        transition::{Claim, Event},
+    },
+    services::{
+        detector::{Detector, Tally},
+        queues::QueueBook,
+        relay::Relay,
+    },
+    store::{
+        Lane, LedgerSample, Store,
+        findings::{IncidentRow, StallFilter, StallRow},
+        tasks::{Act, Creation},
+    },
+};
+use uuid::Uuid;
+
+use crate::support::{
+    broker::{Outside, amqp_url, config, unique},
+    store::{TestClock, TestStore},
+    wait::eventually,
+};
+
+const EVERY: Duration = Duration::from_secs(5);
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A queue of the test's own, with the parts that publish to it and look at it.
+struct Scene {
+    test: Option<TestStore>,
+    store: Store,
+    clock: TestClock,
+    queue: String,
+    relay: Relay,
+    publisher: Publisher,
+    detector: Detector,
+    outside: Outside,
+    /// Tells the test when the broker is as far as it needs.
+    reader: BrokerReader,
+    looks: u32,
+}
+
+impl Scene {
+    async fn new(queue_type: QueueType) -> Self {
+        let mut scene = Self::seen_through(queue_type, config()).await;
+        // The counts of a new queue take a moment, and so does the detector's own connection.
+        scene.settled(0, 0).await;
+        let mut link = scene.detector.link();
+        link.wait_for(|state| matches!(state, LinkState::Up { .. }))
+            .await
+            .expect("connected");
+        scene.look().await;
+        scene
+    }
+
+    /// `eyes` is where the detector looks.
+    async fn seen_through(queue_type: QueueType, eyes: BrokerConfig) -> Self {
+        let test = TestStore::sqlite().await;
+        let (store, clock) = (test.store.clone(), test.clock.clone());
+        let queue = unique("detector");
+        let queues = QueueBook::new(store.clone(), queue_type, true);
+        queues.name(&queue).await.expect("named");
+        let publisher = Publisher::spawn(config());
+        let mut link = publisher.link();
+        link.wait_for(|state| matches!(state, LinkState::Up { .. }))
+            .await
+            .expect("connected");
+        publisher
+            .declare(&queues.spec(&queue).await.expect("a spec"))
+            .await
+            .expect("declared");
+        let detector = Detector::spawn(store.clone(), &eyes, publisher.link(), EVERY, None);
+        Self {
+            relay: Relay::new(store.clone(), publisher.clone(), queues),
+            test: Some(test),
+            store,
+            clock,
+            queue,
+            publisher,
+            detector,
+            outside: Outside::connect().await,
+            reader: BrokerReader::new(Probe::spawn(config()), Management::new(&config()))
+                .with_details_every(Duration::ZERO),
+            looks: 0,
+        }
+    }
+
+    async fn start(&self, count: usize) -> Vec<Uuid> {
+        let task = || NewTask {
+            id: Uuid::now_v7(),
+            kind: self.queue.clone(),
+            queue: self.queue.clone(),
+            title: None,
+            owner: None,
+            priority: 0,
+            payload: json!({}),
+            timeout_s: None,
+            max_attempts: 3,
+            available_at: None,
+            start: true,
+            traceparent: None,
+        };
+        let tasks: Vec<NewTask> = (0..count).map(|_| task()).collect();
+        let ids = tasks.iter().map(|task| task.id).collect();
+        let creation = Creation {
+            tasks,
+            principal: "token:t".into(),
+            idempotency: None,
+        };
+        self.store.create(&[creation]).await.expect("created");
+        self.relay.tick().await.expect("published");
+        ids
+    }
+
+    /// One look, 5 s after the one before by the store's clock. In real time a moment passes: the broker's own counts
+    /// of a quorum queue come with its tick.
+    async fn look(&mut self) -> Tally {
+        self.clock.advance(EVERY);
+        self.looks += 1;
+        let now = self.store.now().await.expect("a time");
+        let tally = self.detector.tick(now).await.expect("looked");
+        assert!(tally.leading);
+        tally
+    }
+
+    /// Looks until `so`, at most `looks` times.
+    async fn until(&mut self, what: &str, looks: u32, mut so: impl AsyncFnMut(&Self) -> bool) {
+        let last = self.looks + looks;
+        loop {
+            self.look().await;
+            if so(self).await {
+                return;
+            }
+            assert!(self.looks < last, "not within {looks} looks: {what}");
+        }
+    }
+
+    async fn sample(&self) -> LedgerSample {
+        self.store
+            .latest_sample(&self.queue)
+            .await
+            .expect("read")
+            .expect("sampled")
+    }
+
+    async fn incidents(&self) -> Vec<IncidentRow> {
+        self.store.open_incidents(100).await.expect("read")
+    }
+
+    async fn verdicts(&self) -> Vec<Verdict> {
+        self.incidents()
+            .await
+            .into_iter()
+            .map(|incident| incident.verdict)
+            .collect()
+    }
+
+    async fn stalls(&self) -> Vec<StallRow> {
+        self.store
+            .open_stalls(&StallFilter::default(), None, 1_000)
+            .await
+            .expect("read")
+    }
+
+    /// Waits until every source of the broker counts so many messages: those of a quorum queue are late.
+    async fn settled(&self, ready: u64, unacknowledged: u64) {
+        let what = format!("{ready} ready and {unacknowledged} unacknowledged");
+        let counts = (Some(ready), Some((ready, unacknowledged)));
+        self.reads(&what, |queue| (queue.ready, queue.together) == counts)
+            .await;
+    }
+
+    /// Waits until `so` can be read of the queue.
+    async fn reads(&self, what: &str, so: impl Fn(&QueueReading) -> bool) {
+        let names = [self.queue.clone()];
+        eventually(Duration::from_secs(20), what, async || {
+            so(&self.reader.read(&names).await.queues[&self.queue]).then_some(())
+        })
+        .await;
+    }
+
+    async fn act(&self, task_id: Uuid, event: Event) {
+        let act = Act {
+            task_id,
+            event,
+            actor: "worker:w".into(),
+            audit: None,
+        };
+        let outcome = self
+            .store
+            .apply(&[act], Lane::Shared, LEASE)
+            .await
+            .expect("applied")
+            .remove(0);
+        outcome.expect("not refused");
+    }
+
+    async fn close(mut self) {
+        self.outside.delete(&self.queue).await;
+        self.publisher.close();
+        if let Some(test) = self.test.take() {
+            test.close().await;
+        }
+    }
+}
+
+const BOTH: [QueueType; 2] = [QueueType::Quorum, QueueType::Classic];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_queue_loses_each_task_and_a_busy_one_none() {
+    for queue_type in BOTH {
+        let mut scene = Scene::new(queue_type).await;
+        scene.start(4).await;
+        scene.settled(4, 0).await;
+        for _ in 0..3 {
+            assert!(!scene.look().await.is_news(), "healthy");
+        }
+        let sample = scene.sample().await;
+        assert_eq!((sample.ledger.balance, sample.health), (Some(0), Health::Ok));
+
+        scene.outside.purge(&scene.queue).await;
+        scene.settled(0, 0).await;
+        scene
+            .until("the loss is found", 3, async |scene| {
+                !scene.stalls().await.is_empty()
+            })
+            .await;
+        let incidents = scene.incidents().await;
+        assert_eq!(incidents.len(), 1, "{queue_type:?}: {incidents:?}");
+        assert_eq!(
+            (incidents[0].verdict, incidents[0].tasks),
+            (Verdict::LedgerShort, 4)
+        );
+        let ready = incidents[0].evidence.facts.messages_ready.expect("a number");
+        assert_eq!((ready.value, ready.source), (0, Source::Declare));
+        let stalls = scene.stalls().await;
+        assert_eq!(stalls.len(), 4);
+        for stall in stalls {
+            assert_eq!(
+                (stall.verdict, stall.confidence),
+                (Verdict::MessageLost, Confidence::Proven)
+            );
+            assert_eq!(stall.evidence.variant, Variant::Empty);
+        }
+        assert_eq!(scene.sample().await.health, Health::Stalled);
+        scene.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_is_missing_with_its_tasks_under_it() {
+    for queue_type in BOTH {
+        let mut scene = Scene::new(queue_type).await;
+        scene.start(2).await;
+        scene.settled(2, 0).await;
+        scene.outside.delete(&scene.queue).await;
+        scene
+            .until("it is missing", 5, async |scene| {
+                scene.verdicts().await == [Verdict::QueueMissing]
+            })
+            .await;
+        let stalls = scene.stalls().await;
+        assert_eq!(stalls.len(), 2);
+        assert!(
+            stalls
+                .iter()
+                .all(|stall| stall.evidence.variant == Variant::NoQueue)
+        );
+        scene.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_consumers_is_told_after_a_minute_and_no_task_is() {
+    for queue_type in BOTH {
+        let mut scene = Scene::new(queue_type).await;
+        scene.start(2).await;
+        scene.settled(2, 0).await;
+        let began = scene.looks;
+        scene
+            .until("no consumers", 20, async |scene| {
+                scene.verdicts().await == [Verdict::NoConsumers]
+            })
+            .await;
+        assert!(
+            scene.looks - began >= 11,
+            "a minute of looks, not {}",
+            scene.looks - began
+        );
+        assert_eq!(scene.stalls().await.len(), 0);
+        scene.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_connection_is_gone_is_lost_and_one_that_is_connected_is_silent() {
+    for queue_type in BOTH {
+        let mut scene = Scene::new(queue_type).await;
+        let worker = unique("worker");
+        let theirs = Outside::connect().await;
+        let channel = theirs.channel().await;
+        channel
+            .basic_qos(1, BasicQosOptions::default())
+            .await
+            .expect("prefetch");
+        let consuming = channel.basic_consume(
+            scene.queue.as_str().into(),
+            worker.as_str().into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let consumer = consuming.await.expect("consuming");
+        let ids = scene.start(1).await;
+        scene.settled(0, 1).await;
+        let claim = Claim {
+            claim_id: "c".into(),
+            dispatch: Some(1),
+            worker: worker.clone(),
+        };
+        scene.act(ids[0], Event::Claim(claim)).await;
+        let listed = |queue: &QueueReading| {
+            let consumers = queue.consumer_details.as_ref();
+            consumers.is_some_and(|consumers| consumers.iter().any(|one| one.tag == worker))
+        };
+        scene.reads("its tag is listed", listed).await;
+        scene
+            .until("silent", 15, async |scene| {
+                scene.verdicts().await == [Verdict::WorkerSilent]
+            })
+            .await;
+        assert_eq!(
+            scene.stalls().await[0].evidence.facts.worker.as_deref(),
+            Some(worker.as_str())
+        );
+        drop((consumer, channel));
+        drop(theirs);
+        scene.reads("its tag is gone", |queue| !listed(queue)).await;
+        scene
+            .until("lost", 15, async |scene| {
+                scene.verdicts().await == [Verdict::WorkerLost]
+            })
+            .await;
+        let stalls = scene.stalls().await;
+        assert_eq!(
+            (stalls.len(), stalls[0].verdict, stalls[0].confidence),
+            (1, Verdict::WorkerLost, Confidence::Proven)
+        );
+        assert_eq!(stalls[0].evidence.variant, Variant::NoTaker);
+        scene.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_management_api_everything_is_unknown_and_nothing_lost() {
+    // A port that nothing listens on.
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let closed = format!("http://guest:guest@{}", socket.local_addr().expect("its address"));
+    drop(socket);
+    let eyes = BrokerConfig::parse(&amqp_url(), Some(&closed)).expect("a URL");
+    let mut scene = Scene::seen_through(QueueType::Quorum, eyes).await;
+    scene.start(3).await;
+    scene.outside.purge(&scene.queue).await;
+    for _ in 0..8 {
+        scene.look().await;
+    }
+    let incidents = scene.incidents().await;
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert_eq!(
+        (incidents[0].verdict, incidents[0].evidence.variant),
+        (Verdict::Unknown, Variant::Unreachable)
+    );
+    assert_eq!(scene.stalls().await, []);
+    let sample = scene.sample().await;
+    assert_eq!((sample.health, sample.ledger.balance), (Health::Unknown, None));
+    scene.close().await;
+}
