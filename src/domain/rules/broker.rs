@@ -35,14 +35,14 @@ pub fn judge(
         ruling,
     };
     let found = |verdict, since, evidence: Evidence| {
-        Ruling::Found(Incident {
+        Ruling::Found(Box::new(Incident {
             verdict,
             subject: subject.clone(),
             confidence: Confidence::Proven,
             since,
             tasks: 0,
             evidence,
-        })
+        }))
     };
     let facts = |detail: &str| Facts {
         broker: Some(broker.to_owned()),

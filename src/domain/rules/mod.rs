@@ -64,7 +64,7 @@ impl Thresholds {
 /// A rule's answer about a cause.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ruling {
-    Found(Incident),
+    Found(Box<Incident>),
     Clear,
     /// The readings do not say.
     Undecided,

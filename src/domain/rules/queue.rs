@@ -37,14 +37,14 @@ impl QueueView<'_> {
         tasks: i64,
         evidence: Evidence,
     ) -> Ruling {
-        Ruling::Found(Incident {
+        Ruling::Found(Box::new(Incident {
             verdict,
             subject: Subject::queue(self.name),
             confidence,
             since,
             tasks,
             evidence,
-        })
+        }))
     }
 }
 

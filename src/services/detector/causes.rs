@@ -73,9 +73,9 @@ impl Causes {
         match (ruling, self.id(&cause)) {
             (Ruling::Found(incident), Some(id)) => {
                 let tasks = incident.tasks.max(self.folded.get(&id).copied().unwrap_or(0));
-                self.changes.kept.push((id, Incident { tasks, ..incident }));
+                self.changes.kept.push((id, Incident { tasks, ..*incident }));
             }
-            (Ruling::Found(incident), None) => self.open(cause, incident),
+            (Ruling::Found(incident), None) => self.open(cause, *incident),
             (Ruling::Clear, Some(id)) if !self.is_needed(&cause, id) => {
                 let reason = match verdict {
                     Verdict::Unknown => CloseReason::SeenAgain,

@@ -211,7 +211,7 @@ fn an_alarm_needs_two_readings_and_outlasts_a_blind_one() {
         alarms: None,
         ..clear_sight()
     };
-    assert_eq!(broker_verdicts(&[alarm.clone()]), []);
+    assert_eq!(broker_verdicts(std::slice::from_ref(&alarm)), []);
     assert_eq!(
         broker_verdicts(&[alarm.clone(), alarm.clone()]),
         [(Verdict::BrokerAlarm, Variant::Alarm)]

@@ -105,7 +105,7 @@ pub fn found(window: &Window) -> Vec<Incident> {
     rulings
         .into_iter()
         .filter_map(|(_, ruling)| match ruling {
-            Ruling::Found(incident) => Some(incident),
+            Ruling::Found(incident) => Some(*incident),
             Ruling::Clear | Ruling::Undecided => None,
         })
         .collect()
@@ -202,7 +202,7 @@ fn causes() -> Vec<(About, Verdict, Evidence)> {
             last = broker::judge(&mut memory, "rabbit:5672", &sight, at(ms), &THRESHOLDS).to_vec();
         }
         last.into_iter().filter_map(|ruled| match ruled.ruling {
-            Ruling::Found(incident) => Some(incident),
+            Ruling::Found(incident) => Some(*incident),
             Ruling::Clear | Ruling::Undecided => None,
         })
     });
