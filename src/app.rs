@@ -80,9 +80,10 @@ impl App {
         let limits = ReportLimits::new(Rates::default());
         let desk = Ticketing::open(store.clone(), attachments.clone(), limits).await?;
         let webhook = match &config.webhook_url {
-            Some(url) => {
-                Some(Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref()).context("the webhook")?)
-            }
+            Some(url) => Some(
+                Webhook::new(store.clone(), url.clone(), config.webhook_secret.as_deref())
+                    .context("the webhook")?,
+            ),
             None => None,
         };
         let counts = Arc::new(watch::Sender::new(Counts::default()));
@@ -126,7 +127,8 @@ impl App {
         let retention = Retention::days(config.retention_days.get());
         app.add(prune(store.clone(), retention, stop.clone()));
         app.add(attachments.run(stop.clone()));
-        app.add(look_after_desk(desk, counts, stop.clone()));
+        app.add(look_after_desk(desk, counts.clone(), stop.clone()));
+        app.add(count_findings(store.clone(), counts, stop.clone()));
         if let Some(webhook) = webhook {
             app.add(webhook.run(stop.clone()));
         }
@@ -313,6 +315,24 @@ async fn prune(store: Store, retention: Retention, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Counts the open findings for every page's badge.
+async fn count_findings(store: Store, counts: Arc<watch::Sender<Counts>>, stop: CancellationToken) {
+    loop {
+        let stalls = match store.count_findings().await {
+            Ok(count) => u64::try_from(count).ok(),
+            Err(error) => {
+                tracing::debug!(%error, "the findings can't be counted");
+                None
+            }
+        };
+        counts.send_modify(|counts| counts.stalls = stalls);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(COUNT_EVERY) => {}
         }
     }
 }

@@ -84,7 +84,11 @@ pub(crate) async fn read(
 ) -> Result<Form, AppError> {
     let gauge = Arc::new(Gauge::default());
     let mut parts = open(request, gauge.clone()).await?;
-    let mut form = Form { texts: HashMap::new(), files: Vec::new(), faults: Vec::new() };
+    let mut form = Form {
+        texts: HashMap::new(),
+        files: Vec::new(),
+        faults: Vec::new(),
+    };
     let mut seen = 0;
     while let Some(mut part) = parts.next_field().await.map_err(|_| gauge.refusal())? {
         gauge.unread.store(0, Relaxed);
@@ -121,18 +125,28 @@ async fn open(request: Request, gauge: Arc<Gauge>) -> Result<Multipart, AppError
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if packed {
-        return Err(AppError::new(Problem::MediaType)
-            .detail("the body must be sent without a Content-Encoding"));
+        return Err(
+            AppError::new(Problem::MediaType).detail("the body must be sent without a Content-Encoding")
+        );
     }
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data")) {
-        return Err(AppError::new(Problem::MediaType)
-            .detail("the form must be sent as multipart/form-data"));
+        return Err(AppError::new(Problem::MediaType).detail("the form must be sent as multipart/form-data"));
     }
-    let piecewise = Piecewise { body: body.into_data_stream(), rest: Bytes::new(), rested: true, gauge };
+    let piecewise = Piecewise {
+        body: body.into_data_stream(),
+        rest: Bytes::new(),
+        rested: true,
+        gauge,
+    };
     let mut request = Request::from_parts(parts, Body::from_stream(piecewise));
     DefaultBodyLimit::disable().apply(&mut request);
-    Multipart::from_request(request, &()).await.map_err(|_| malformed("the form's boundary is missing"))
+    Multipart::from_request(request, &())
+        .await
+        .map_err(|_| malformed("the form's boundary is missing"))
 }
 
 async fn read_text(part: &mut Field<'_>, gauge: &Gauge) -> Result<String, AppError> {

@@ -48,12 +48,12 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("ticket-status", words(TicketStatus::ALL)),
         ("follow-now", words(TicketStatus::ALL)),
         ("ticket-tab", vec!["todo", "waiting", "resolved", "closed", "all"]),
-        ("tickets-none", vec!["todo", "waiting", "resolved", "closed", "all"]),
-        ("fault", words(Fault::ALL)),
         (
-            "delivery",
-            vec!["waiting", "retrying", "delivered", "given-up"],
+            "tickets-none",
+            vec!["todo", "waiting", "resolved", "closed", "all"],
         ),
+        ("fault", words(Fault::ALL)),
+        ("delivery", vec!["waiting", "retrying", "delivered", "given-up"]),
         (
             "webhook-event",
             WebhookEvent::ALL.iter().map(|event| event.word()).collect(),

@@ -9,6 +9,6 @@ mod journeys;
 mod rabbitmq;
 mod store;
 mod support;
-mod web;
 mod tickets;
+mod web;
 mod worker;

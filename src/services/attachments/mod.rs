@@ -163,7 +163,9 @@ impl Attachments {
             match self.sweep(SystemTime::now()).await {
                 Ok(0) => {}
                 Ok(swept) => tracing::info!(swept, "deleted files that belong to nobody"),
-                Err(error) => tracing::warn!(%error, "the folder of attachments can't be swept; trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "the folder of attachments can't be swept; trying again")
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,

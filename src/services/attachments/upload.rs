@@ -37,10 +37,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) async fn begin(
-        attachments: Attachments,
-        name: String,
-    ) -> io::Result<Self> {
+    pub(super) async fn begin(attachments: Attachments, name: String) -> io::Result<Self> {
         let id = Uuid::new_v4();
         let path = attachments.folder.join("incoming").join(id.simple().to_string());
         let mut options = OpenOptions::new();

@@ -8,7 +8,7 @@ use crate::{
     domain::{finding::Verdict, time::Time},
     store::{
         Store, StoreError,
-        db::{Sql, fetch_all, fetch_optional, sql},
+        db::{Sql, fetch_all, fetch_optional, fetch_scalar, sql},
         types::{At, Batch, Id},
     },
 };
@@ -73,10 +73,11 @@ const INCIDENTS_CLOSED: Sql = sql!("SELECT " incident_columns!() " FROM incident
 
 const INCIDENT: Sql = sql!("SELECT " incident_columns!() " FROM incidents i WHERE i.id = $1");
 
-/// Alone: under no incident that is open.
-const COUNT_ALONE: Sql = sql!(
-    "SELECT count(*) FROM (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.incident_id IS NULL
-      ORDER BY s.id LIMIT $1) alone"
+/// A card each: incidents, and stalls under none.
+const COUNT: Sql = sql!(
+    "SELECT (SELECT count(*) FROM incidents WHERE closed_at IS NULL)
+        + (SELECT count(*) FROM (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.incident_id IS NULL
+             LIMIT $1) alone)"
 );
 
 impl Store {
@@ -160,10 +161,10 @@ impl Store {
         Ok(rows.into_iter().map(StallRow::from).collect())
     }
 
-    /// Up to `limit` open stalls under no incident are counted; for badges.
-    pub async fn count_stalls_alone(&self, limit: i64) -> Result<i64, StoreError> {
+    /// How many cards there are to look at: open incidents, and open stalls under none; of the latter up to 10,000.
+    pub async fn count_findings(&self) -> Result<i64, StoreError> {
         let mut conn = self.read().await?;
-        crate::store::db::fetch_scalar!(&mut conn, i64, COUNT_ALONE, limit)
+        fetch_scalar!(&mut conn, i64, COUNT, 10_000)
     }
 
     /// Up to `limit` open incidents, by verdict and name.

@@ -37,7 +37,8 @@ pub struct TicketStall {
     pub since: Time,
 }
 
-const TASK: Sql = sql!("SELECT title, kind, state, attempt, created_at, finished_at FROM tasks WHERE id = $1");
+const TASK: Sql =
+    sql!("SELECT title, kind, state, attempt, created_at, finished_at FROM tasks WHERE id = $1");
 
 const STALLS: Sql = sql!(
     "SELECT verdict, confidence, since FROM stalls WHERE task_id = $1 AND closed_at IS NULL ORDER BY since, id LIMIT 20"

@@ -68,15 +68,26 @@ struct FollowPage {
 impl FollowPage {
     async fn new(site: &Site, parts: &Parts, ticket: Ticket, key: String) -> Result<Self, AppError> {
         let messages = site.store.ticket_messages(ticket.id, Visibility::Public).await?;
-        let files = site.store.ticket_attachments(ticket.id, Visibility::Public).await?;
+        let files = site
+            .store
+            .ticket_attachments(ticket.id, Visibility::Public)
+            .await?;
         let address = follow_address(ticket.reference.as_str(), &key);
-        let accept: Vec<String> = attachment::extensions().map(|extension| format!(".{extension}")).collect();
+        let accept: Vec<String> = attachment::extensions()
+            .map(|extension| format!(".{extension}"))
+            .collect();
         Ok(Self {
-            c: Chrome { path: address.clone(), ..Chrome::bare(&parts.headers, &parts.uri, Nav::None) },
+            c: Chrome {
+                path: address.clone(),
+                ..Chrome::bare(&parts.headers, &parts.uri, Nav::None)
+            },
             said: conversation(messages, files),
             link: format!("{}{address}", site.origin.base()),
             files_before: format!("/r/{}/files/", ticket.reference),
-            files_after: address.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default(),
+            files_after: address
+                .split_once('?')
+                .map(|(_, query)| format!("?{query}"))
+                .unwrap_or_default(),
             address,
             ticket,
             key,
@@ -102,7 +113,10 @@ async fn find(site: &Site, reference: &str, key: Option<String>) -> Result<(Tick
 /// Keeps the page out of search engines, whoever links to it.
 fn unlisted(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex, nofollow"));
+    headers.insert(
+        HeaderName::from_static("x-robots-tag"),
+        HeaderValue::from_static("noindex, nofollow"),
+    );
     response
 }
 
@@ -113,7 +127,9 @@ async fn show(
     parts: Parts,
 ) -> Result<Response, AppError> {
     let (ticket, key) = find(&site, &reference, given.key).await?;
-    Ok(unlisted(html(&FollowPage::new(&site, &parts, ticket, key).await?)?))
+    Ok(unlisted(html(
+        &FollowPage::new(&site, &parts, ticket, key).await?,
+    )?))
 }
 
 /// Adds the reporter's message; the button that was pressed says whether it also opens the report again.
@@ -124,13 +140,21 @@ async fn answer(
     request: Request,
 ) -> Result<Response, AppError> {
     let (parts, body) = request.into_parts();
-    let caller = Caller::Address(site.origin.client_addr(&parts.headers, &parts.extensions).bucket());
+    let caller = Caller::Address(
+        site.origin
+            .client_addr(&parts.headers, &parts.extensions)
+            .bucket(),
+    );
     site.desk.limits.admit(&caller)?;
     let (ticket, key) = find(&site, &reference, given.key).await?;
     let request = Request::from_parts(parts.clone(), body);
     let mut form = upload::read(request, &["body", "reopen"], &site.desk, &caller).await?;
     let text = form.take("body");
-    let reopen = if form.take("reopen").is_empty() { Reopen::No } else { Reopen::Yes };
+    let reopen = if form.take("reopen").is_empty() {
+        Reopen::No
+    } else {
+        Reopen::Yes
+    };
     let had_files = form.had_files();
     let done = if form.faults.is_empty() {
         site.desk.answer(ticket.id, &text, reopen, form.files).await
@@ -153,7 +177,9 @@ async fn answer(
             page.body = text;
             page.faults = Faults(faults);
             page.files_lost = had_files;
-            Ok(unlisted((StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response()))
+            Ok(unlisted(
+                (StatusCode::UNPROCESSABLE_ENTITY, html(&page)?).into_response(),
+            ))
         }
         Err(error) => Err(error.into()),
     }
@@ -166,6 +192,9 @@ async fn file(
     Query(given): Query<Key>,
 ) -> Result<Response, AppError> {
     let (ticket, _) = find(&site, &reference, given.key).await?;
-    let attachment = site.store.ticket_attachment(ticket.id, id, Visibility::Public).await?;
+    let attachment = site
+        .store
+        .ticket_attachment(ticket.id, id, Visibility::Public)
+        .await?;
     Ok(unlisted(download(&site.desk.attachments, attachment).await?))
 }

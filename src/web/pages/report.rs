@@ -59,7 +59,9 @@ struct ReportPage {
 
 impl ReportPage {
     fn new(c: Chrome, form: ReportForm, seal: String) -> Self {
-        let accept: Vec<String> = attachment::extensions().map(|extension| format!(".{extension}")).collect();
+        let accept: Vec<String> = attachment::extensions()
+            .map(|extension| format!(".{extension}"))
+            .collect();
         Self {
             c,
             form,
@@ -88,7 +90,10 @@ async fn show(
 ) -> Result<Response, AppError> {
     let c = Chrome::bare(&parts.headers, &parts.uri, Nav::None);
     let task_id = given.task.unwrap_or_default().chars().take(64).collect();
-    let form = ReportForm { task_id, ..ReportForm::default() };
+    let form = ReportForm {
+        task_id,
+        ..ReportForm::default()
+    };
     let seal = site.desk.seal.issue(site.store.now().await?);
     html(&ReportPage::new(c, form, seal))
 }
@@ -96,10 +101,20 @@ async fn show(
 /// Files the report and goes on to the page where its answer will be. What is wrong is said on the form itself.
 async fn file(State(site): State<Arc<Site>>, request: Request) -> Result<Response, AppError> {
     let (parts, body) = request.into_parts();
-    let c = Chrome { path: "/report".into(), ..Chrome::bare(&parts.headers, &parts.uri, Nav::None) };
-    let caller = Caller::Address(site.origin.client_addr(&parts.headers, &parts.extensions).bucket());
+    let c = Chrome {
+        path: "/report".into(),
+        ..Chrome::bare(&parts.headers, &parts.uri, Nav::None)
+    };
+    let caller = Caller::Address(
+        site.origin
+            .client_addr(&parts.headers, &parts.extensions)
+            .bucket(),
+    );
     site.desk.limits.admit(&caller)?;
-    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let user_agent = parts
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
     let user_agent = user_agent.map(str::to_owned);
     let mut given = upload::read(Request::from_parts(parts, body), FIELDS, &site.desk, &caller).await?;
     let form = ReportForm {
@@ -163,14 +178,18 @@ impl ReportPage {
 
 impl From<TooMany> for AppError {
     fn from(error: TooMany) -> Self {
-        Self::new(Problem::TooMany).explain("report-too-many").retry_after(error.retry_after)
+        Self::new(Problem::TooMany)
+            .explain("report-too-many")
+            .retry_after(error.retry_after)
     }
 }
 
 impl From<TicketError> for AppError {
     fn from(error: TicketError) -> Self {
         match error {
-            TicketError::Invalid(faults) => Self::new(Problem::Invalid).fields(super::ticket_parts::told(&faults)),
+            TicketError::Invalid(faults) => {
+                Self::new(Problem::Invalid).fields(super::ticket_parts::told(&faults))
+            }
             TicketError::TooMany(error) => error.into(),
             TicketError::NotFound => Self::new(Problem::NotFound),
             TicketError::Moved => Self::new(Problem::Conflict).explain("ticket-moved"),

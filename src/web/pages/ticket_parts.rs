@@ -9,11 +9,7 @@ use tokio_util::io::ReaderStream;
 use url::form_urlencoded;
 
 use crate::{
-    domain::{
-        attachment::Attachment,
-        report::FieldFault,
-        ticket::TicketMessage,
-    },
+    domain::{attachment::Attachment, report::FieldFault, ticket::TicketMessage},
     services::attachments::Attachments,
     web::{
         error::{AppError, FieldError, Problem},
@@ -56,7 +52,10 @@ fn text(l: Lang, fault: &FieldFault) -> String {
 pub(crate) fn told(faults: &[FieldFault]) -> Vec<FieldError> {
     faults
         .iter()
-        .map(|fault| FieldError { field: fault.field.to_string(), detail: text(Lang::En, fault) })
+        .map(|fault| FieldError {
+            field: fault.field.to_string(),
+            detail: text(Lang::En, fault),
+        })
         .collect()
 }
 
@@ -68,8 +67,13 @@ pub(super) struct Said {
 
 /// Puts every file under its message.
 pub(super) fn conversation(messages: Vec<TicketMessage>, files: Vec<Attachment>) -> Vec<Said> {
-    let mut said: Vec<Said> =
-        messages.into_iter().map(|message| Said { message, files: Vec::new() }).collect();
+    let mut said: Vec<Said> = messages
+        .into_iter()
+        .map(|message| Said {
+            message,
+            files: Vec::new(),
+        })
+        .collect();
     for file in files {
         if let Some(one) = said.iter_mut().find(|one| one.message.id == file.message_id) {
             one.files.push(file);
@@ -99,14 +103,23 @@ pub(super) async fn download(
     for (name, value) in [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; frame-ancestors 'none'"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "sandbox; default-src 'none'; frame-ancestors 'none'",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.insert(header::CONTENT_LENGTH, attachment.size_bytes.into());
     let name = disposition(&attachment.name);
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(name).unwrap_or(ATTACHMENT));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::try_from(name).unwrap_or(ATTACHMENT),
+    );
     Ok(response)
 }
 
@@ -133,7 +146,10 @@ mod tests {
     fn a_download_s_name_reaches_no_header_as_it_is() {
         for (name, is) in [
             ("a b.png", "attachment; filename*=UTF-8''a%20b.png"),
-            ("\"; x=\r\n.txt", "attachment; filename*=UTF-8''%22%3B%20x%3D%0D%0A.txt"),
+            (
+                "\"; x=\r\n.txt",
+                "attachment; filename*=UTF-8''%22%3B%20x%3D%0D%0A.txt",
+            ),
             ("报告.csv", "attachment; filename*=UTF-8''%E6%8A%A5%E5%91%8A.csv"),
         ] {
             assert_eq!(disposition(name), is);
@@ -143,6 +159,9 @@ mod tests {
 
     #[test]
     fn a_key_travels_whole_in_an_address() {
-        assert_eq!(follow_address("OPS-7Q4M-2K", "a-_b&c"), "/r/OPS-7Q4M-2K?key=a-_b%26c");
+        assert_eq!(
+            follow_address("OPS-7Q4M-2K", "a-_b&c"),
+            "/r/OPS-7Q4M-2K?key=a-_b%26c"
+        );
     }
 }

@@ -58,7 +58,11 @@ impl WebhookPage {
             (None, Some(_), Some(_)) => ("retrying", "warn", "arrow-repeat"),
             (None, Some(_), None) => ("waiting", "wait", "hourglass-split"),
         };
-        Pill { tone, icon, text: self.c.of("delivery", state).to_string() }
+        Pill {
+            tone,
+            icon,
+            text: self.c.of("delivery", state).to_string(),
+        }
     }
 
     /// What the incident is about, as the delivery says it.
@@ -94,8 +98,13 @@ async fn test(admin: Admin, State(site): State<Arc<Site>>) -> Result<Response, A
     if site.webhook_host.is_none() {
         return Err(AppError::new(Problem::Conflict).explain("webhook-off"));
     }
-    site.store.enqueue_test(&admin.audit("test", "webhook", "")).await?;
-    Ok(see_other("/admin/webhook", Some(Flash::done("flash-webhook-test"))))
+    site.store
+        .enqueue_test(&admin.audit("test", "webhook", ""))
+        .await?;
+    Ok(see_other(
+        "/admin/webhook",
+        Some(Flash::done("flash-webhook-test")),
+    ))
 }
 
 /// Makes a delivery due at once.
@@ -111,5 +120,8 @@ async fn send_again(
     if !site.store.send_again(id, &audit).await? {
         return Err(AppError::new(Problem::NotFound));
     }
-    Ok(see_other("/admin/webhook", Some(Flash::done("flash-webhook-again"))))
+    Ok(see_other(
+        "/admin/webhook",
+        Some(Flash::done("flash-webhook-again")),
+    ))
 }

@@ -13,7 +13,10 @@ use crate::support::{
 
 async fn plant_on(node: &Node, engine: Engine, queue_type: &str) -> (Plant, Serve) {
     let (amqp, management) = (node.amqp_url().await, node.management_url().await);
-    let plant = Plant::new(engine).await.set("QUEUE_TYPE", queue_type).on_broker(&amqp, &management);
+    let plant = Plant::new(engine)
+        .await
+        .set("QUEUE_TYPE", queue_type)
+        .on_broker(&amqp, &management);
     let serve = plant.serve().await;
     (plant, serve)
 }
@@ -33,7 +36,11 @@ async fn a_broker_killed_with_messages_waiting_and_under_load_loses_no_started_t
         for _ in 0..20 {
             ids.push(client.start(json!({"kind": "one", "queue": idle})).await);
         }
-        ids.push(client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await);
+        ids.push(
+            client
+                .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+                .await,
+        );
         plant.until_noted("STEP", &ids[20], 1).await;
         for id in &ids {
             until_published(client, id).await;

@@ -16,12 +16,16 @@ use crate::support::{
 #[tokio::test]
 async fn a_database_that_is_restarted_and_killed_under_load_loses_no_started_task() {
     let cluster = Cluster::start().await;
-    let plant = Plant::new(Engine::Sqlite).await.on_database(&cluster.database_url().await);
+    let plant = Plant::new(Engine::Sqlite)
+        .await
+        .on_database(&cluster.database_url().await);
     let serve = plant.serve().await;
     let client = &serve.client;
     let queue = plant.queue("database");
     let mut worker = plant.worker(&queue, 4);
-    let long = client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await;
+    let long = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+        .await;
     plant.until_noted("STEP", &long, 1).await;
 
     let load = load((0..3).map(|_| client.clone()).collect(), &queue);
@@ -36,8 +40,14 @@ async fn a_database_that_is_restarted_and_killed_under_load_loses_no_started_tas
     .await;
     assert_eq!(client.get("/healthz").await.status, 200, "it lives on");
     let asked = std::time::Instant::now();
-    client.post("/api/v1/tasks", json!({"kind": "one", "queue": queue})).await.refused(503);
-    assert!(asked.elapsed() < Duration::from_secs(10), "an outage is answered, not waited out");
+    client
+        .post("/api/v1/tasks", json!({"kind": "one", "queue": queue}))
+        .await
+        .refused(503);
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "an outage is answered, not waited out"
+    );
     cluster.run("start").await;
     load.until_more(30).await;
     plant.open("go");

@@ -25,17 +25,26 @@ async fn a_broker_that_is_away_at_start_and_while_publishing_costs_no_start_and_
         let queue = plant.queue("away");
         let _worker = plant.worker(&queue, 4);
         let ready = client.get("/readyz").await.done();
-        assert_eq!(ready["status"], "degraded", "it takes starts all the same: {ready}");
+        assert_eq!(
+            ready["status"], "degraded",
+            "it takes starts all the same: {ready}"
+        );
         let mut ids = Vec::new();
         for _ in 0..3 {
             ids.push(client.start(json!({"kind": "one", "queue": queue})).await);
         }
         chaos.come_back();
         let mended = Instant::now();
-        client.until_task(&ids[0], "its message went out", |task| task["state"] != "queued").await;
+        client
+            .until_task(&ids[0], "its message went out", |task| task["state"] != "queued")
+            .await;
         eprintln!("run {:?} after the broker came back", mended.elapsed());
         // Five seconds, and what a busy test machine adds.
-        assert!(mended.elapsed() < Duration::from_secs(8), "{:?}", mended.elapsed());
+        assert!(
+            mended.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            mended.elapsed()
+        );
 
         let load = load(vec![client.clone(), client.clone()], &queue);
         for _ in 0..3 {
@@ -59,7 +68,10 @@ async fn a_broker_that_is_away_at_start_and_while_publishing_costs_no_start_and_
 async fn confirms_that_are_swallowed_or_cut_cost_no_task_and_run_none_twice() {
     for (engine, queue_type) in PAIRS {
         let chaos = Chaos::before(&amqp_url()).await;
-        let plant = Plant::new(engine).await.set("QUEUE_TYPE", queue_type).through(&chaos);
+        let plant = Plant::new(engine)
+            .await
+            .set("QUEUE_TYPE", queue_type)
+            .through(&chaos);
         let serve = plant.serve().await;
         let queue = plant.queue("confirm");
         let _worker = plant.worker(&queue, 4);
@@ -67,11 +79,17 @@ async fn confirms_that_are_swallowed_or_cut_cost_no_task_and_run_none_twice() {
         load.until_more(10).await;
         for _ in 0..2 {
             chaos.cut_on_confirm();
-            eventually(PATIENCE, "a confirm is cut", async || chaos.is_spent().then_some(())).await;
+            eventually(PATIENCE, "a confirm is cut", async || {
+                chaos.is_spent().then_some(())
+            })
+            .await;
             load.until_more(10).await;
         }
         chaos.drop_confirms(2);
-        eventually(PATIENCE, "confirms are swallowed", async || chaos.is_spent().then_some(())).await;
+        eventually(PATIENCE, "confirms are swallowed", async || {
+            chaos.is_spent().then_some(())
+        })
+        .await;
         load.until_more(10).await;
         let ids = promised_at_last(&serve.client, load.stop().await).await;
         all_succeed(&plant, &ids).await;
@@ -83,7 +101,10 @@ async fn confirms_that_are_swallowed_or_cut_cost_no_task_and_run_none_twice() {
 async fn an_acknowledgement_that_is_lost_brings_a_copy_that_does_nothing() {
     for (engine, queue_type) in PAIRS {
         let chaos = Chaos::before(&amqp_url()).await;
-        let plant = Plant::new(engine).await.set("QUEUE_TYPE", queue_type).through(&chaos);
+        let plant = Plant::new(engine)
+            .await
+            .set("QUEUE_TYPE", queue_type)
+            .through(&chaos);
         let serve = plant.serve().await;
         let client = &serve.client;
         let queue = plant.queue("ack");
@@ -91,9 +112,14 @@ async fn an_acknowledgement_that_is_lost_brings_a_copy_that_does_nothing() {
         let mut ids = Vec::new();
         for _ in 0..3 {
             chaos.cut_on_client_ack();
-            let task = client.start(json!({"kind": "one", "queue": queue, "payload": "steps=2"})).await;
+            let task = client
+                .start(json!({"kind": "one", "queue": queue, "payload": "steps=2"}))
+                .await;
             client.until(&task, "succeeded").await;
-            eventually(PATIENCE, "the acknowledgement is cut", async || chaos.is_spent().then_some(())).await;
+            eventually(PATIENCE, "the acknowledgement is cut", async || {
+                chaos.is_spent().then_some(())
+            })
+            .await;
             ids.push(task);
         }
         let outside = plant.outside().await;
@@ -117,13 +143,19 @@ async fn a_worker_cut_from_the_broker_alone_keeps_its_task_while_it_beats() {
     let client = &serve.client;
     let queue = plant.queue("cut");
     let (_one, _two) = (plant.worker(&queue, 1), plant.worker(&queue, 1));
-    let task = client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await;
+    let task = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+        .await;
     plant.until_noted("STEP", &task, 1).await;
     // Its message goes back to the queue and to the other worker, while the first one works on.
     chaos.cut();
     let next = client.start(json!({"kind": "one", "queue": queue})).await;
     client.until(&next, "succeeded").await;
-    assert_eq!(client.task(&task).await["attempt"], 1, "a copy takes nothing from a living worker");
+    assert_eq!(
+        client.task(&task).await["attempt"],
+        1,
+        "a copy takes nothing from a living worker"
+    );
     plant.open("go");
     client.until(&task, "succeeded").await;
     assert_eq!(client.outcomes(&task).await, ["succeeded"]);

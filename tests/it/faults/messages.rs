@@ -17,7 +17,9 @@ use crate::support::{
 fn dispatch(number: i64) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert("x-dispatch".into(), AMQPValue::LongLongInt(number));
-    BasicProperties::default().with_delivery_mode(2).with_headers(headers)
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_headers(headers)
 }
 
 #[tokio::test]
@@ -34,7 +36,11 @@ async fn a_message_that_comes_51_times_runs_its_task_once() {
         let outside = plant.outside().await;
         for number in 0..50 {
             // Half of them as another program would send them: the id and nothing else.
-            let properties = if number % 2 == 0 { dispatch(1) } else { BasicProperties::default() };
+            let properties = if number % 2 == 0 {
+                dispatch(1)
+            } else {
+                BasicProperties::default()
+            };
             outside.publish(&queue, properties, task.as_bytes()).await;
         }
         let (_one, _two) = (plant.worker(&queue, 4), plant.worker(&queue, 4));
@@ -42,7 +48,11 @@ async fn a_message_that_comes_51_times_runs_its_task_once() {
         outside.until_ready(&queue, 0).await;
         assert_eq!(serve.client.outcomes(&task).await, ["succeeded"]);
         assert_eq!(plant.journal().begun(&task), [1]);
-        assert_eq!(outside.take(&format!("{queue}.dead")).await, None, "copies are no dead letters");
+        assert_eq!(
+            outside.take(&format!("{queue}.dead")).await,
+            None,
+            "copies are no dead letters"
+        );
         plant.close().await;
     }
 }
@@ -73,10 +83,21 @@ async fn what_is_no_task_of_ours_goes_to_the_dead_letter_queue_and_the_worker_go
     outside.publish(&queue, dispatch(1), &[b'x'; 3_000_000]).await;
     let dead = format!("{queue}.dead");
     for _ in 0..=count {
-        let (properties, _) = eventually(PATIENCE, "it is dead-lettered", async || outside.take(&dead).await).await;
+        let (properties, _) = eventually(PATIENCE, "it is dead-lettered", async || {
+            outside.take(&dead).await
+        })
+        .await;
         let headers = properties.headers().clone().expect("headers");
-        let reason = headers.inner().get("x-unstuck-reason").expect("the reason travels with it").clone();
-        assert!(reason.as_long_string().is_some_and(|reason| !reason.as_bytes().is_empty()));
+        let reason = headers
+            .inner()
+            .get("x-unstuck-reason")
+            .expect("the reason travels with it")
+            .clone();
+        assert!(
+            reason
+                .as_long_string()
+                .is_some_and(|reason| !reason.as_bytes().is_empty())
+        );
     }
     let next = serve.client.start(json!({"kind": "one", "queue": queue})).await;
     serve.client.until(&next, "succeeded").await;

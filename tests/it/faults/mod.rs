@@ -51,21 +51,29 @@ async fn all_succeed(plant: &Plant, ids: &[String]) {
 /// Plays the person who requeues whatever is shown as lost, until every task ended. Gives how many were requeued.
 async fn requeue_what_is_lost(plant: &Plant, client: &Client, queue: &str) -> usize {
     let mut requeued = 0;
-    eventually(PATIENCE * 2, "what was lost is shown, and ends once requeued", async || {
-        for stall in stalls(client, queue, "message_lost").await {
-            let reply = client
-                .act(&text(&stall["task_id"]), "requeue", json!({"reason": "its message was lost"}))
-                .await;
-            // A second look at the same stall may come before the detector's next one.
-            if reply.status == 202 {
-                requeued += 1;
-            } else {
-                reply.refused(409);
+    eventually(
+        PATIENCE * 2,
+        "what was lost is shown, and ends once requeued",
+        async || {
+            for stall in stalls(client, queue, "message_lost").await {
+                let reply = client
+                    .act(
+                        &text(&stall["task_id"]),
+                        "requeue",
+                        json!({"reason": "its message was lost"}),
+                    )
+                    .await;
+                // A second look at the same stall may come before the detector's next one.
+                if reply.status == 202 {
+                    requeued += 1;
+                } else {
+                    reply.refused(409);
+                }
             }
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        (open_tasks(plant).await == 0).then_some(())
-    })
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            (open_tasks(plant).await == 0).then_some(())
+        },
+    )
     .await;
     requeued
 }
@@ -88,5 +96,7 @@ async fn until_stalled(client: &Client, task: &str, verdict: &str, deadline: Dur
 /// The task's newest dispatch is confirmed by the broker.
 async fn until_published(client: &Client, task: &str) -> Value {
     let what = format!("task {task} is published");
-    client.until_task(task, &what, |task| task["published_at"].is_string()).await
+    client
+        .until_task(task, &what, |task| task["published_at"].is_string())
+        .await
 }

@@ -19,7 +19,15 @@ async fn two_servers_share_the_relays_work_and_either_can_be_killed() {
     let queue = plant.queue("two");
     let _worker = plant.worker(&queue, 4);
     for round in 0..2 {
-        let load = load(vec![one.client.clone(), two.client.clone(), one.client.clone(), two.client.clone()], &queue);
+        let load = load(
+            vec![
+                one.client.clone(),
+                two.client.clone(),
+                one.client.clone(),
+                two.client.clone(),
+            ],
+            &queue,
+        );
         load.until_more(40).await;
         let dead = if round == 0 { &mut one } else { &mut two };
         let alive = plant.serve_beside().await;
@@ -52,17 +60,27 @@ async fn one_detector_is_elected_and_another_takes_over_when_it_is_killed() {
 
     let first = lose(&one.client).await;
     until_stalled(&two.client, &first, "message_lost", Duration::from_secs(30)).await;
-    two.client.act(&first, "cancel", json!({"reason": "not needed"})).await.done();
+    two.client
+        .act(&first, "cancel", json!({"reason": "not needed"}))
+        .await
+        .done();
     // Whichever of them was elected: one after the other dies, and both times somebody goes on looking.
     one.process.kill9();
     let second = lose(&two.client).await;
     until_stalled(&two.client, &second, "message_lost", Duration::from_secs(60)).await;
-    two.client.act(&second, "cancel", json!({"reason": "not needed"})).await.done();
+    two.client
+        .act(&second, "cancel", json!({"reason": "not needed"}))
+        .await
+        .done();
     let three = plant.serve_beside().await;
     two.process.kill9();
     let third = lose(&three.client).await;
     until_stalled(&three.client, &third, "message_lost", Duration::from_secs(60)).await;
-    three.client.act(&third, "cancel", json!({"reason": "not needed"})).await.done();
+    three
+        .client
+        .act(&third, "cancel", json!({"reason": "not needed"}))
+        .await
+        .done();
 
     let lost: Vec<String> = findings(&plant)
         .await

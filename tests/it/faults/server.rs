@@ -31,7 +31,11 @@ async fn a_server_killed_at_any_moment_under_load_loses_no_promised_start() {
         }
         load.until_more(15).await;
         let sent = load.stop().await;
-        eprintln!("{} starts, {} without an answer", sent.len(), sent.iter().filter(|sent| sent.id.is_none()).count());
+        eprintln!(
+            "{} starts, {} without an answer",
+            sent.len(),
+            sent.iter().filter(|sent| sent.id.is_none()).count()
+        );
         let ids = promised_at_last(&serve.client, sent).await;
         all_succeed(&plant, &ids).await;
         plant.close().await;
@@ -48,7 +52,11 @@ async fn a_start_promised_while_the_broker_was_away_goes_out_after_a_kill_betwee
         let queue = plant.queue("between");
         let task = json!({"kind": "one", "queue": queue, "start": true});
         let started = serve.client.post("/api/v1/tasks", task).await.done();
-        assert_eq!((&started["state"], &started["published_at"]), (&json!("queued"), &json!(null)), "{started}");
+        assert_eq!(
+            (&started["state"], &started["published_at"]),
+            (&json!("queued"), &json!(null)),
+            "{started}"
+        );
         serve.process.kill9();
 
         chaos.come_back();

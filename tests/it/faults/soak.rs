@@ -17,7 +17,9 @@ use crate::support::{
 /// How long it lasts: `UNSTUCK_TEST_SOAK_S`, else 75 s.
 fn span() -> Duration {
     let asked = std::env::var("UNSTUCK_TEST_SOAK_S").ok();
-    Duration::from_secs(asked.map_or(75, |text| text.parse().expect("UNSTUCK_TEST_SOAK_S is a number of seconds")))
+    Duration::from_secs(asked.map_or(75, |text| {
+        text.parse().expect("UNSTUCK_TEST_SOAK_S is a number of seconds")
+    }))
 }
 
 /// Longer than two leases.
@@ -32,14 +34,21 @@ async fn a_healthy_busy_installation_never_has_a_finding() {
     let (mut busy, mut loads, mut longs) = (Vec::<(Plant, Serve)>::new(), Vec::new(), Vec::new());
     let mut workers = Vec::new();
     for (engine, queue_type) in super::PAIRS {
-        let plant = Plant::at_defaults(engine).await.set("QUEUE_TYPE", queue_type).on_broker(&amqp, &management);
+        let plant = Plant::at_defaults(engine)
+            .await
+            .set("QUEUE_TYPE", queue_type)
+            .on_broker(&amqp, &management);
         let serve = plant.serve().await;
         let (short, mixed) = (plant.queue("short"), plant.queue("mixed"));
         workers.extend([plant.worker(&short, 4), plant.worker(&mixed, 3)]);
         let long = json!({"kind": "long", "queue": mixed, "payload": LONG});
         longs.push(serve.client.start(long).await);
         let client = serve.client.clone();
-        loads.push(Load::start(vec![client.clone(), client], Duration::from_millis(400), move |n| task(n, &short, &mixed)));
+        loads.push(Load::start(
+            vec![client.clone(), client],
+            Duration::from_millis(400),
+            move |n| task(n, &short, &mixed),
+        ));
         busy.push((plant, serve));
     }
     eventually(span() + PATIENCE, "it has lasted long enough", async || {

@@ -21,7 +21,11 @@ async fn a_worker_killed_before_during_or_after_the_work_loses_no_task_and_runs_
         let client = &serve.client;
         let queue = plant.queue("killed");
         let first = plant.worker(&queue, 3);
-        let task = async |payload: &str| client.start(json!({"kind": "one", "queue": queue, "payload": payload})).await;
+        let task = async |payload: &str| {
+            client
+                .start(json!({"kind": "one", "queue": queue, "payload": payload}))
+                .await
+        };
         let before = task("before=go").await;
         let during = task("hold=go").await;
         let after = task("after=go").await;
@@ -31,18 +35,29 @@ async fn a_worker_killed_before_during_or_after_the_work_loses_no_task_and_runs_
 
         first.kill9();
         let _second = plant.worker(&queue, 3);
-        eventually(PATIENCE, "no program outlives its worker", async || plant.programs().is_empty().then_some(())).await;
+        eventually(PATIENCE, "no program outlives its worker", async || {
+            plant.programs().is_empty().then_some(())
+        })
+        .await;
         plant.open("go");
         all_succeed(&plant, &[before.clone(), during.clone(), after.clone()]).await;
 
         for id in [&before, &during, &after] {
             assert_eq!(client.outcomes(id).await, ["lost", "succeeded"]);
-            assert_eq!(client.task(id).await["dispatch"], 1, "the same dispatch came again");
+            assert_eq!(
+                client.task(id).await["dispatch"],
+                1,
+                "the same dispatch came again"
+            );
         }
         let journal = plant.journal();
         assert_eq!(journal.begun(&before), [2]);
         assert_eq!(journal.begun(&during), [1, 2]);
-        assert_eq!(journal.done(&after), [1, 2], "a receiver of effects tells them apart by their attempt");
+        assert_eq!(
+            journal.done(&after),
+            [1, 2],
+            "a receiver of effects tells them apart by their attempt"
+        );
         plant.close().await;
     }
 }
@@ -54,7 +69,9 @@ async fn a_dead_worker_is_shown_within_its_lease_and_15_s_and_its_task_comes_bac
     let client = &serve.client;
     let queue = plant.queue("dead");
     let worker = plant.worker(&queue, 1);
-    let task = client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await;
+    let task = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+        .await;
     plant.until_noted("BEGIN", &task, 1).await;
     let name = text(&client.task(&task).await["worker"]);
     // Long enough for the detector to have seen its consumer.
@@ -68,11 +85,16 @@ async fn a_dead_worker_is_shown_within_its_lease_and_15_s_and_its_task_comes_bac
     let killed = Instant::now();
     let stall = until_stalled(client, &task, "worker_lost", Duration::from_secs(5 + 15)).await;
     eprintln!("shown {:?} after the kill", killed.elapsed());
-    assert!(text(&stall["sentence"]).contains(&name), "it names the worker: {stall}");
+    assert!(
+        text(&stall["sentence"]).contains(&name),
+        "it names the worker: {stall}"
+    );
     plant.open("go");
     let _next = plant.worker(&queue, 1);
     client.until(&task, "succeeded").await;
-    client.until_task(&task, "the finding is closed", |task| task["stalls"] == json!([])).await;
+    client
+        .until_task(&task, "the finding is closed", |task| task["stalls"] == json!([]))
+        .await;
     all_succeed(&plant, &[task]).await;
     plant.close().await;
 }
@@ -108,26 +130,40 @@ async fn a_worker_frozen_past_its_lease_runs_nothing_beside_the_next_attempt_and
         let client = &serve.client;
         let queue = plant.queue("frozen");
         let mut first = plant.worker(&queue, 2);
-        let long = client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await;
+        let long = client
+            .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+            .await;
         plant.until_noted("STEP", &long, 1).await;
         first.signal(Signal::SIGSTOP);
         let frozen = Instant::now();
-        eventually(Duration::from_secs(5), "the program is gone before the lease ends", async || {
-            plant.programs().is_empty().then_some(())
-        })
+        eventually(
+            Duration::from_secs(5),
+            "the program is gone before the lease ends",
+            async || plant.programs().is_empty().then_some(()),
+        )
         .await;
         eprintln!("gone {:?} after the freeze", frozen.elapsed());
-        assert_eq!(client.task(&long).await["attempt"], 1, "nobody else could begin before");
+        assert_eq!(
+            client.task(&long).await["attempt"],
+            1,
+            "nobody else could begin before"
+        );
 
         let _second = plant.worker(&queue, 2);
         plant.until_noted("STEP", &long, 2).await;
         first.signal(Signal::SIGCONT);
-        let next = client.start(json!({"kind": "one", "queue": queue, "payload": "steps=1"})).await;
+        let next = client
+            .start(json!({"kind": "one", "queue": queue, "payload": "steps=1"}))
+            .await;
         client.until(&next, "succeeded").await;
         plant.open("go");
         all_succeed(&plant, &[long.clone(), next]).await;
         let outcomes = client.outcomes(&long).await;
-        assert_eq!(outcomes, ["lost", "succeeded"], "what the woken worker says changes nothing");
+        assert_eq!(
+            outcomes,
+            ["lost", "succeeded"],
+            "what the woken worker says changes nothing"
+        );
         assert_eq!(client.task(&long).await["result"], json!({"attempt": 2}));
         assert!(first.is_running(), "it lives on");
         assert!(first.terminate().await.success());

@@ -16,15 +16,23 @@ async fn a_running_task_that_is_cancelled_has_its_program_told_to_end() {
         let queue = plant.queue("cancel");
         let _worker = plant.worker(&queue, 1);
 
-        let task = client.start(json!({"kind": "long", "queue": queue, "payload": "hold=never"})).await;
+        let task = client
+            .start(json!({"kind": "long", "queue": queue, "payload": "hold=never"}))
+            .await;
         plant.until_noted("BEGIN", &task, 1).await;
-        let asked = client.act(&task, "cancel", json!({"reason": "not needed"})).await.done();
+        let asked = client
+            .act(&task, "cancel", json!({"reason": "not needed"}))
+            .await
+            .done();
         assert_eq!(asked["state"], "running", "its worker has to obey first: {asked}");
         assert!(asked["cancel_requested_at"].is_string(), "{asked}");
         client.act(&task, "cancel", json!({})).await.done();
         client.until(&task, "cancelled").await;
         assert_eq!(client.outcomes(&task).await, ["cancelled"]);
-        assert!(plant.journal().noted("TERM", &task, 1), "the program was asked before it was killed");
+        assert!(
+            plant.journal().noted("TERM", &task, 1),
+            "the program was asked before it was killed"
+        );
         assert_eq!(plant.programs(), Vec::<i32>::new());
         client.act(&task, "cancel", json!({})).await.refused(409);
         check(&plant, &[task]).await;
@@ -56,15 +64,28 @@ async fn a_task_that_waits_is_cancelled_at_once_and_its_message_does_nothing() {
     let serve = plant.serve().await;
     let client = &serve.client;
     let queue = plant.queue("waits");
-    let created = client.post("/api/v1/tasks", json!({"kind": "one", "queue": queue})).await.done();
+    let created = client
+        .post("/api/v1/tasks", json!({"kind": "one", "queue": queue}))
+        .await
+        .done();
     let fresh = crate::support::client::id(&created);
-    assert_eq!(client.act(&fresh, "cancel", json!({})).await.done()["state"], "cancelled");
+    assert_eq!(
+        client.act(&fresh, "cancel", json!({})).await.done()["state"],
+        "cancelled"
+    );
     let queued = client.start(json!({"kind": "one", "queue": queue})).await;
-    assert_eq!(client.act(&queued, "cancel", json!({})).await.done()["state"], "cancelled");
+    assert_eq!(
+        client.act(&queued, "cancel", json!({})).await.done()["state"],
+        "cancelled"
+    );
     let last = client.start(json!({"kind": "one", "queue": queue})).await;
     let _worker = plant.worker(&queue, 1);
     client.until(&last, "succeeded").await;
-    assert_eq!(plant.journal().order(), [last.clone()], "only the one that was not cancelled ran");
+    assert_eq!(
+        plant.journal().order(),
+        [last.clone()],
+        "only the one that was not cancelled ran"
+    );
     check(&plant, &[fresh, queued, last]).await;
     plant.close().await;
 }
@@ -76,8 +97,12 @@ async fn a_worker_that_drains_finishes_what_it_can_and_hands_back_the_rest() {
     let client = &serve.client;
     let queue = plant.queue("drain");
     let worker = plant.worker_with(&queue, &["--concurrency", "2", "--drain-s", "2"]);
-    let short = client.start(json!({"kind": "one", "queue": queue, "payload": "steps=20"})).await;
-    let long = client.start(json!({"kind": "one", "queue": queue, "payload": "hold=go"})).await;
+    let short = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "steps=20"}))
+        .await;
+    let long = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+        .await;
     plant.until_noted("STEP", &short, 1).await;
     plant.until_noted("STEP", &long, 1).await;
     assert!(worker.terminate().await.success());

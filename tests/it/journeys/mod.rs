@@ -6,9 +6,7 @@ mod order;
 mod purged;
 mod worker_over_http;
 
-use crate::support::{
-    plant::{BOTH, Engine},
-};
+use crate::support::plant::{BOTH, Engine};
 
 /// Every combination of database and queue type.
 const KINDS: [(Engine, &str); 4] = [

@@ -27,7 +27,11 @@ async fn a_scheduled_task_runs_when_it_is_due_and_not_before() {
     client.until(&now, "succeeded").await;
     let waiting = client.task(&later).await;
     if jiff::Timestamp::now() < due {
-        assert_eq!((&waiting["state"], &waiting["published_at"]), (&json!("queued"), &json!(null)), "{waiting}");
+        assert_eq!(
+            (&waiting["state"], &waiting["published_at"]),
+            (&json!("queued"), &json!(null)),
+            "{waiting}"
+        );
     }
     let done = client.until(&later, "succeeded").await;
     let began: jiff::Timestamp = text(&done["started_at"]).parse().expect("a time");
@@ -44,7 +48,11 @@ async fn of_what_waits_the_higher_priority_runs_first_on_a_classic_queue() {
     let queue = plant.queue("first");
     let mut ids = Vec::new();
     for priority in [0, 5, 9, 0, 9, 5] {
-        ids.push(client.start(json!({"kind": "one", "queue": queue, "priority": priority})).await);
+        ids.push(
+            client
+                .start(json!({"kind": "one", "queue": queue, "priority": priority}))
+                .await,
+        );
     }
     eventually(PATIENCE, "all of them wait", async || {
         let mut confirmed = 0;
@@ -56,7 +64,10 @@ async fn of_what_waits_the_higher_priority_runs_first_on_a_classic_queue() {
     .await;
     let _worker = plant.worker(&queue, 1);
     check(&plant, &ids).await;
-    let expected: Vec<String> = [2, 4, 1, 5, 0, 3].iter().map(|at: &usize| ids[*at].clone()).collect();
+    let expected: Vec<String> = [2, 4, 1, 5, 0, 3]
+        .iter()
+        .map(|at: &usize| ids[*at].clone())
+        .collect();
     assert_eq!(plant.journal().order(), expected, "by priority, then by age");
     plant.close().await;
 }

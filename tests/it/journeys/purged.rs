@@ -19,7 +19,9 @@ async fn a_purged_message_is_found_within_20_s_at_default_settings_and_the_task_
         let client = &serve.client;
         let queue = plant.queue("purged");
         let task = client.start(json!({"kind": "print", "queue": queue})).await;
-        client.until_task(&task, "it is published", |task| task["published_at"].is_string()).await;
+        client
+            .until_task(&task, "it is published", |task| task["published_at"].is_string())
+            .await;
         let outside = plant.outside().await;
         outside.until_ready(&queue, 1).await;
 
@@ -27,23 +29,42 @@ async fn a_purged_message_is_found_within_20_s_at_default_settings_and_the_task_
         let purged = Instant::now();
         let stall = eventually(Duration::from_secs(20), "the loss is shown", async || {
             let stalls = items(&client.get(&format!("/api/v1/stalls?queue={queue}")).await.done());
-            stalls.into_iter().find(|stall| stall["verdict"] == "message_lost")
+            stalls
+                .into_iter()
+                .find(|stall| stall["verdict"] == "message_lost")
         })
         .await;
         eprintln!("found {:?} after the purge", purged.elapsed());
         assert_eq!(stall["task_id"], json!(task), "{stall}");
         assert_eq!(stall["confidence"], "proven", "{stall}");
-        assert!(!text(&stall["sentence"]).is_empty() && !text(&stall["remedy"]).is_empty(), "{stall}");
+        assert!(
+            !text(&stall["sentence"]).is_empty() && !text(&stall["remedy"]).is_empty(),
+            "{stall}"
+        );
         assert!(stall["evidence"].is_object(), "{stall}");
         assert_eq!(client.task(&task).await["stalls"][0]["verdict"], "message_lost");
 
-        let requeued = client.act(&task, "requeue", json!({"reason": "it was purged"})).await.done();
-        assert_eq!((&requeued["state"], &requeued["dispatch"]), (&json!("queued"), &json!(2)), "{requeued}");
+        let requeued = client
+            .act(&task, "requeue", json!({"reason": "it was purged"}))
+            .await
+            .done();
+        assert_eq!(
+            (&requeued["state"], &requeued["dispatch"]),
+            (&json!("queued"), &json!(2)),
+            "{requeued}"
+        );
         let worker = plant.worker(&queue, 1);
         client.until(&task, "succeeded").await;
         let closed = eventually(PATIENCE, "the finding is closed", async || {
-            let closed = items(&client.get(&format!("/api/v1/stalls?state=closed&queue={queue}")).await.done());
-            closed.into_iter().find(|stall| stall["verdict"] == "message_lost")
+            let closed = items(
+                &client
+                    .get(&format!("/api/v1/stalls?state=closed&queue={queue}"))
+                    .await
+                    .done(),
+            );
+            closed
+                .into_iter()
+                .find(|stall| stall["verdict"] == "message_lost")
         })
         .await;
         assert_eq!(closed["closed_reason"], "requeued", "{closed}");

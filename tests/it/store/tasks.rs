@@ -165,8 +165,13 @@ async fn settling_a_window_takes_no_longer_when_many_tasks_wait() {
     each_store(async |store: Store, _| {
         let start = async |count: usize| {
             let tasks = (0..count).map(|_| new_task("reports", true)).collect();
-            let creation = Creation { tasks, ..creation(new_task("reports", true)) };
-            store.create(&[creation]).await.expect("stored")[0].clone().expect("not refused");
+            let creation = Creation {
+                tasks,
+                ..creation(new_task("reports", true))
+            };
+            store.create(&[creation]).await.expect("stored")[0]
+                .clone()
+                .expect("not refused");
         };
         let settle = async || {
             let rows = store.take_due(500, LEASE).await.expect("taken");
@@ -182,7 +187,10 @@ async fn settling_a_window_takes_no_longer_when_many_tasks_wait() {
         }
         let many = settle().await;
         // Going through all of them for each row would be twenty times as long, and seconds.
-        assert!(many < few * 8 + Duration::from_millis(300), "{few:?}, then {many:?}");
+        assert!(
+            many < few * 8 + Duration::from_millis(300),
+            "{few:?}, then {many:?}"
+        );
     })
     .await;
 }

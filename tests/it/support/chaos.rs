@@ -99,9 +99,13 @@ impl Chaos {
     /// Whether everything that was to be dropped or cut has been.
     pub fn is_spent(&self) -> bool {
         let shared = &self.shared;
-        [&shared.confirms_to_drop, &shared.confirms_to_cut, &shared.acks_to_cut]
-            .iter()
-            .all(|left| left.load(Ordering::SeqCst) == 0)
+        [
+            &shared.confirms_to_drop,
+            &shared.confirms_to_cut,
+            &shared.acks_to_cut,
+        ]
+        .iter()
+        .all(|left| left.load(Ordering::SeqCst) == 0)
     }
 
     /// Hangs up on every connection, old and new, until `come_back`.

@@ -61,7 +61,10 @@ impl Client {
             // Another test's client may have been first.
             rustls::crypto::ring::default_provider().install_default().ok();
         });
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .no_proxy()
+            .build();
         Self {
             http: http.expect("a client"),
             base,
@@ -105,7 +108,9 @@ impl Client {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Reply {
-        self.call(Method::POST, path, None, Some(&body)).await.expect("an answer")
+        self.call(Method::POST, path, None, Some(&body))
+            .await
+            .expect("an answer")
     }
 
     /// Creates and starts a task; gives its id.
@@ -125,7 +130,12 @@ impl Client {
     }
 
     pub async fn attempts(&self, id: &str) -> Vec<Value> {
-        items(&self.get(&format!("/api/v1/tasks/{id}/attempts?limit=200")).await.done())
+        items(
+            &self
+                .get(&format!("/api/v1/tasks/{id}/attempts?limit=200"))
+                .await
+                .done(),
+        )
     }
 
     /// How its attempts ended, in order; empty for one that runs.
@@ -135,22 +145,37 @@ impl Client {
     }
 
     pub async fn history(&self, id: &str) -> Vec<Value> {
-        items(&self.get(&format!("/api/v1/tasks/{id}/history?limit=200")).await.done())
+        items(
+            &self
+                .get(&format!("/api/v1/tasks/{id}/history?limit=200"))
+                .await
+                .done(),
+        )
     }
 
     /// The events of its timeline, in order.
     pub async fn events(&self, id: &str) -> Vec<String> {
-        self.history(id).await.iter().map(|entry| text(&entry["event"])).collect()
+        self.history(id)
+            .await
+            .iter()
+            .map(|entry| text(&entry["event"]))
+            .collect()
     }
 
     /// Waits until the task is in `state`.
     pub async fn until(&self, id: &str, state: &str) -> Value {
-        self.until_task(id, &format!("task {id} is {state}"), |task| task["state"] == state).await
+        self.until_task(id, &format!("task {id} is {state}"), |task| {
+            task["state"] == state
+        })
+        .await
     }
 
     pub async fn until_task(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         eventually(PATIENCE, what, async || {
-            let reply = self.call(Method::GET, &format!("/api/v1/tasks/{id}"), None, None).await.ok()?;
+            let reply = self
+                .call(Method::GET, &format!("/api/v1/tasks/{id}"), None, None)
+                .await
+                .ok()?;
             (reply.status == 200 && is(&reply.body)).then_some(reply.body)
         })
         .await
@@ -170,7 +195,11 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, String> {
     );
     let text = response.text().await.map_err(|error| format!("{error:?}"))?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Ok(Reply { status, body, replayed })
+    Ok(Reply {
+        status,
+        body,
+        replayed,
+    })
 }
 
 pub fn id(task: &Value) -> String {

@@ -20,10 +20,15 @@ impl Cluster {
     /// `scripts/postgres.sh` with this action; returns what it printed.
     pub async fn run(&self, action: &'static str) -> String {
         let mut command = self.command(action);
-        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ran");
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .expect("it ran");
         let output = output.expect("scripts/postgres.sh runs");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "scripts/postgres.sh {action} failed: {told}");
+        assert!(
+            output.status.success(),
+            "scripts/postgres.sh {action} failed: {told}"
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -36,7 +41,9 @@ impl Cluster {
     fn command(&self, action: &str) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres.sh");
         let mut command = Command::new(script);
-        command.arg(action).env("PG_BASE", self.folder.path().join("cluster"));
+        command
+            .arg(action)
+            .env("PG_BASE", self.folder.path().join("cluster"));
         command
     }
 }

@@ -34,7 +34,9 @@ impl Journal {
                 pid: next().parse().expect("a process id"),
             }
         };
-        Self { lines: whole.lines().map(parse).collect() }
+        Self {
+            lines: whole.lines().map(parse).collect(),
+        }
     }
 
     pub fn noted(&self, word: &str, task: &str, attempt: i64) -> bool {
@@ -54,20 +56,29 @@ impl Journal {
     }
 
     fn attempts(&self, word: &str, task: &str) -> Vec<i64> {
-        let lines = self.lines.iter().filter(|line| line.word == word && line.task == task);
+        let lines = self
+            .lines
+            .iter()
+            .filter(|line| line.word == word && line.task == task);
         lines.map(|line| line.attempt).collect()
     }
 
     /// Every (task, attempt) that did anything.
     pub fn ran(&self) -> BTreeSet<(String, i64)> {
-        self.lines.iter().map(|line| (line.task.clone(), line.attempt)).collect()
+        self.lines
+            .iter()
+            .map(|line| (line.task.clone(), line.attempt))
+            .collect()
     }
 
     /// The order in which the tasks began first.
     pub fn order(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let begun = self.lines.iter().filter(|line| line.word == "BEGIN");
-        begun.filter(|line| seen.insert(&line.task)).map(|line| line.task.clone()).collect()
+        begun
+            .filter(|line| seen.insert(&line.task))
+            .map(|line| line.task.clone())
+            .collect()
     }
 
     /// Panics when an old attempt did anything after a newer one had begun, or two programs ran one attempt.
@@ -78,7 +89,10 @@ impl Journal {
             let pid = *pids.entry((&line.task, line.attempt)).or_insert(line.pid);
             assert_eq!(pid, line.pid, "two programs ran one attempt: {line:?}");
             let newest = newest.entry(&line.task).or_insert(line.attempt);
-            assert!(*newest <= line.attempt, "attempt {newest} had begun, and yet: {line:?}");
+            assert!(
+                *newest <= line.attempt,
+                "attempt {newest} had begun, and yet: {line:?}"
+            );
             *newest = line.attempt;
         }
     }

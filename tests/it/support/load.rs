@@ -35,7 +35,11 @@ pub struct Load {
 
 impl Load {
     /// One program for each of `clients`, each with a start every `pace`. `make` gives the n-th task.
-    pub fn start(clients: Vec<Client>, pace: Duration, make: impl Fn(usize) -> Value + Send + Sync + 'static) -> Self {
+    pub fn start(
+        clients: Vec<Client>,
+        pace: Duration,
+        make: impl Fn(usize) -> Value + Send + Sync + 'static,
+    ) -> Self {
         let (stop, promised) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let (make, next) = (Arc::new(make), Arc::new(AtomicUsize::new(0)));
         let mut programs = JoinSet::new();
@@ -60,7 +64,11 @@ impl Load {
                 sent
             });
         }
-        Self { stop, programs, promised }
+        Self {
+            stop,
+            programs,
+            promised,
+        }
     }
 
     /// How many starts were promised so far.
@@ -71,9 +79,11 @@ impl Load {
     /// Waits until `more` further starts were promised.
     pub async fn until_more(&self, more: usize) {
         let goal = self.promised() + more;
-        eventually(PATIENCE, &format!("{more} more starts are promised"), async || {
-            (self.promised() >= goal).then_some(())
-        })
+        eventually(
+            PATIENCE,
+            &format!("{more} more starts are promised"),
+            async || (self.promised() >= goal).then_some(()),
+        )
         .await;
     }
 
@@ -85,7 +95,10 @@ impl Load {
 
 /// The task's id when it was promised. Panics when it was refused: every task of the load is right.
 async fn send(client: &Client, key: &str, task: &Value) -> Option<String> {
-    let reply = client.call(Method::POST, "/api/v1/tasks", Some(key), Some(task)).await.ok()?;
+    let reply = client
+        .call(Method::POST, "/api/v1/tasks", Some(key), Some(task))
+        .await
+        .ok()?;
     match reply.status {
         201 => Some(id(&reply.body)),
         status if status >= 500 => None,
@@ -104,7 +117,10 @@ pub async fn promised_at_last(client: &Client, sent: Vec<Sent>) -> Vec<String> {
             ids.push(id);
             continue;
         }
-        let again = eventually(PATIENCE, "a start is promised", async || send(client, &key, &task).await).await;
+        let again = eventually(PATIENCE, "a start is promised", async || {
+            send(client, &key, &task).await
+        })
+        .await;
         assert!(id.is_none_or(|id| id == again), "one key, two tasks");
         ids.push(again);
     }

@@ -61,7 +61,10 @@ pub struct Serve {
 impl Plant {
     /// On the shared broker, with a lease of 5 s and a look of the detector each second.
     pub async fn new(engine: Engine) -> Self {
-        Self::at_defaults(engine).await.set("LEASE_S", 5).set("DETECT_EVERY_S", 1)
+        Self::at_defaults(engine)
+            .await
+            .set("LEASE_S", 5)
+            .set("DETECT_EVERY_S", 1)
     }
 
     /// On the shared broker, with nothing set but addresses and secrets.
@@ -210,9 +213,11 @@ impl Plant {
 
     /// Waits until the program of this attempt wrote this word.
     pub async fn until_noted(&self, word: &str, task: &str, attempt: i64) {
-        eventually(PATIENCE, &format!("{word} of task {task}, attempt {attempt}"), async || {
-            self.journal().noted(word, task, attempt).then_some(())
-        })
+        eventually(
+            PATIENCE,
+            &format!("{word} of task {task}, attempt {attempt}"),
+            async || self.journal().noted(word, task, attempt).then_some(()),
+        )
         .await;
     }
 
@@ -239,7 +244,12 @@ impl Plant {
         let logs = files.filter_map(|file| {
             let path = file.ok()?.path();
             let is_log = path.extension().is_some_and(|end| end == "log");
-            is_log.then(|| (path.display().to_string(), std::fs::read_to_string(&path).expect("a log")))
+            is_log.then(|| {
+                (
+                    path.display().to_string(),
+                    std::fs::read_to_string(&path).expect("a log"),
+                )
+            })
         });
         logs.collect()
     }
@@ -254,7 +264,9 @@ impl Plant {
             }
         }
         if let Some(name) = &self.database {
-            let mut admin = PgConnection::connect(&postgres_url()).await.expect("PostgreSQL answers");
+            let mut admin = PgConnection::connect(&postgres_url())
+                .await
+                .expect("PostgreSQL answers");
             sqlx::query(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
                 .execute(&mut admin)
                 .await

@@ -29,9 +29,18 @@ impl Process {
     /// Starts `command` in a process group of its own. `name` tells it from the others of its folder.
     pub fn spawn(name: &str, mut command: Command, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let out = File::options().create(true).append(true).open(&log).expect("its log opens");
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("its log opens");
         let err = out.try_clone().expect("its log opens twice");
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn();
         Self {
             name: name.to_owned(),
             child: child.expect("the binary runs"),
@@ -62,7 +71,10 @@ impl Process {
     /// Waits until it ends by itself.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         let what = format!("{} ended", self.name);
-        eventually(deadline, &what, async || self.child.try_wait().expect("its status")).await
+        eventually(deadline, &what, async || {
+            self.child.try_wait().expect("its status")
+        })
+        .await
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -98,7 +110,9 @@ pub fn marked(name: &str, value: &Path) -> Vec<i32> {
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|one| one == mark.as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|one| one == mark.as_bytes())
     })
     .collect()
 }

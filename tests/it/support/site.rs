@@ -10,9 +10,9 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
-use tempfile::TempDir;
 use unstuck::{
     broker::{BrokerConfig, Publisher, QueueType},
     domain::access::Scope,
@@ -78,8 +78,16 @@ impl Answer {
 
 /// Rates that no test runs into by itself.
 pub fn no_limits() -> Rates {
-    let free = Rate { burst: 1_000_000, one_every: Duration::from_millis(1) };
-    Rates { address: free, token: free, total: free, upload_kib: free }
+    let free = Rate {
+        burst: 1_000_000,
+        one_every: Duration::from_millis(1),
+    };
+    Rates {
+        address: free,
+        token: free,
+        total: free,
+        upload_kib: free,
+    }
 }
 
 impl TestSite {

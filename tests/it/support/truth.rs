@@ -62,7 +62,10 @@ impl Truth {
         .await;
         Self {
             tasks: tasks.into_iter().map(|row| (row.id.clone(), row)).collect(),
-            attempts: attempts.into_iter().map(|row| ((row.task_id.clone(), row.number), row)).collect(),
+            attempts: attempts
+                .into_iter()
+                .map(|row| ((row.task_id.clone(), row.number), row))
+                .collect(),
         }
     }
 }
@@ -70,14 +73,19 @@ impl Truth {
 /// Every stall and incident there ever was.
 pub async fn findings(plant: &Plant) -> Vec<FindingRow> {
     let evidence = "CAST(evidence AS TEXT) AS evidence, closed_reason";
-    let stalls = format!("SELECT verdict, CAST(task_id AS TEXT) AS about, {evidence} FROM stalls ORDER BY since, id");
+    let stalls =
+        format!("SELECT verdict, CAST(task_id AS TEXT) AS about, {evidence} FROM stalls ORDER BY since, id");
     let incidents = format!("SELECT verdict, name AS about, {evidence} FROM incidents ORDER BY since, id");
     [rows(plant, &stalls).await, rows(plant, &incidents).await].concat()
 }
 
 /// How many tasks are queued or running.
 pub async fn open_tasks(plant: &Plant) -> i64 {
-    let count: Vec<(i64,)> = rows(plant, "SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')").await;
+    let count: Vec<(i64,)> = rows(
+        plant,
+        "SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')",
+    )
+    .await;
     count[0].0
 }
 
@@ -96,12 +104,18 @@ where
     let (url, sql) = (plant.database_url.as_str(), AssertSqlSafe(sql.to_owned()));
     if url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(url).await.expect("the file opens");
-        let rows = sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the rows");
+        let rows = sqlx::query_as(sql)
+            .fetch_all(&mut connection)
+            .await
+            .expect("the rows");
         connection.close().await.expect("closed");
         rows
     } else {
         let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
-        let rows = sqlx::query_as(sql).fetch_all(&mut connection).await.expect("the rows");
+        let rows = sqlx::query_as(sql)
+            .fetch_all(&mut connection)
+            .await
+            .expect("the rows");
         connection.close().await.expect("closed");
         rows
     }
@@ -120,7 +134,10 @@ pub async fn check(plant: &Plant, acknowledged: &[String]) {
     let journal = plant.journal();
 
     for id in acknowledged {
-        assert!(truth.tasks.contains_key(id), "task {id} was acknowledged and is not stored");
+        assert!(
+            truth.tasks.contains_key(id),
+            "task {id} was acknowledged and is not stored"
+        );
     }
     for task in truth.tasks.values() {
         let ended = ["new", "succeeded", "failed", "cancelled"].contains(&task.state.as_str());
@@ -134,12 +151,18 @@ pub async fn check(plant: &Plant, acknowledged: &[String]) {
         assert_eq!(numbers, expected, "attempts are numbered without gap: {task:?}");
     }
     for attempt in truth.attempts.values() {
-        assert!(attempt.ended && attempt.outcome.is_some(), "an attempt has no end: {attempt:?}");
+        assert!(
+            attempt.ended && attempt.outcome.is_some(),
+            "an attempt has no end: {attempt:?}"
+        );
     }
 
     journal.nothing_ran_beside_its_successor();
     for ran in journal.ran() {
-        assert!(truth.attempts.contains_key(&ran), "{ran:?} ran and was never claimed");
+        assert!(
+            truth.attempts.contains_key(&ran),
+            "{ran:?} ran and was never claimed"
+        );
     }
     let done: HashSet<(String, i64)> = journal
         .lines
@@ -151,7 +174,10 @@ pub async fn check(plant: &Plant, acknowledged: &[String]) {
     let ran = journal.ran();
     for (place, attempt) in &truth.attempts {
         if attempt.outcome.as_deref() == Some("succeeded") && ran.contains(place) {
-            assert!(done.contains(place), "{attempt:?} counts as done, and its program was not");
+            assert!(
+                done.contains(place),
+                "{attempt:?} counts as done, and its program was not"
+            );
         }
     }
 
@@ -189,7 +215,9 @@ async fn one_end_each(plant: &Plant) {
 
 async fn sound(plant: &Plant) {
     if plant.database_url.starts_with("sqlite") {
-        let mut connection = SqliteConnection::connect(&plant.database_url).await.expect("the file opens");
+        let mut connection = SqliteConnection::connect(&plant.database_url)
+            .await
+            .expect("the file opens");
         let verdict: (String,) = sqlx::query_as("PRAGMA integrity_check")
             .fetch_one(&mut connection)
             .await
@@ -208,7 +236,10 @@ fn clean_logs(plant: &Plant) {
             // An error wakes somebody: what was done to it here, it has to get over by itself.
             let bad = line.contains("panicked at") || line.contains(" ERROR ");
             assert!(!bad, "{name}: {line}");
-            for secret in [Some(TOKEN), Some(ADMIN_PASSWORD), password.as_deref()].into_iter().flatten() {
+            for secret in [Some(TOKEN), Some(ADMIN_PASSWORD), password.as_deref()]
+                .into_iter()
+                .flatten()
+            {
                 assert!(!line.contains(secret), "{name} shows a secret: {line}");
             }
         }

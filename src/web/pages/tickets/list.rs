@@ -66,7 +66,8 @@ pub(super) struct Filters {
 impl Filters {
     fn tab(&self) -> Tab {
         // About one task, all of them are of interest.
-        self.status.unwrap_or(if self.task.is_some() { Tab::All } else { Tab::Todo })
+        self.status
+            .unwrap_or(if self.task.is_some() { Tab::All } else { Tab::Todo })
     }
 
     fn mine(&self) -> bool {
@@ -107,7 +108,8 @@ impl TicketsPage {
     }
 
     fn turned(&self) -> String {
-        self.filters.address(self.filters.tab(), !self.filters.mine(), None)
+        self.filters
+            .address(self.filters.tab(), !self.filters.mine(), None)
     }
 
     /// Whether the newest message is the reporter's and nobody has answered it.

@@ -54,7 +54,11 @@ struct TicketPage {
 
 impl TicketPage {
     async fn new(site: &Site, session: &Session, id: Uuid) -> Result<Self, AppError> {
-        let ticket = site.store.ticket(id).await?.ok_or(AppError::new(Problem::NotFound))?;
+        let ticket = site
+            .store
+            .ticket(id)
+            .await?
+            .ok_or(AppError::new(Problem::NotFound))?;
         let messages = site.store.ticket_messages(id, Visibility::Internal).await?;
         let files = site.store.ticket_attachments(id, Visibility::Internal).await?;
         let task = match ticket.task_id {
@@ -67,7 +71,9 @@ impl TicketPage {
         {
             assignees.push(email.clone());
         }
-        let accept: Vec<String> = attachment::extensions().map(|extension| format!(".{extension}")).collect();
+        let accept: Vec<String> = attachment::extensions()
+            .map(|extension| format!(".{extension}"))
+            .collect();
         Ok(Self {
             c: session.chrome(Nav::Tickets),
             said: conversation(messages, files),
@@ -102,8 +108,16 @@ impl TicketPage {
 
     /// The findings that were open when the report came in.
     fn noted_stalls(&self) -> Vec<&str> {
-        let stalls = self.ticket.context.pointer("/task/stalls").and_then(|stalls| stalls.as_array());
-        stalls.into_iter().flatten().filter_map(|verdict| verdict.as_str()).collect()
+        let stalls = self
+            .ticket
+            .context
+            .pointer("/task/stalls")
+            .and_then(|stalls| stalls.as_array());
+        stalls
+            .into_iter()
+            .flatten()
+            .filter_map(|verdict| verdict.as_str())
+            .collect()
     }
 }
 
@@ -139,7 +153,10 @@ pub(super) async fn change(
         audit: operator.audit("update", "ticket", id.to_string()),
     };
     site.desk.change(change).await?;
-    Ok(see_other(&format!("/admin/tickets/{id}"), Some(Flash::done("flash-ticket-changed"))))
+    Ok(see_other(
+        &format!("/admin/tickets/{id}"),
+        Some(Flash::done("flash-ticket-changed")),
+    ))
 }
 
 /// Adds an answer, which the reporter reads, or a note, which stays inside: as the button says that was pressed.
@@ -153,8 +170,10 @@ pub(super) async fn write(
     let fields = &["body", "visibility", "then"];
     let mut form = upload::read(request, fields, &site.desk, &caller).await?;
     let wrong = |detail: &'static str| AppError::new(Problem::BadRequest).detail(detail);
-    let visibility: Visibility =
-        form.take("visibility").parse().map_err(|_| wrong("visibility is public or internal"))?;
+    let visibility: Visibility = form
+        .take("visibility")
+        .parse()
+        .map_err(|_| wrong("visibility is public or internal"))?;
     let then = match form.take("then") {
         none if none.is_empty() => None,
         word => Some(word.parse().map_err(|_| wrong("then is no status"))?),
@@ -202,6 +221,9 @@ pub(super) async fn file(
     State(site): State<Arc<Site>>,
     Path((id, file_id)): Path<(Uuid, Uuid)>,
 ) -> Result<Response, AppError> {
-    let attachment = site.store.ticket_attachment(id, file_id, Visibility::Internal).await?;
+    let attachment = site
+        .store
+        .ticket_attachment(id, file_id, Visibility::Internal)
+        .await?;
     download(&site.desk.attachments, attachment).await
 }
