@@ -127,6 +127,7 @@ async function consume() {
   const told = new Promise((resolve) => draining.signal.addEventListener("abort", resolve, { once: true }));
   await Promise.race([gone, lost, closed, told]);
   if (draining.signal.aborted) await channel.cancel(worker).then(() => running);
+  await channel.close().catch(() => {}); // before the connection: what was acknowledged goes out first
   await connection.close().catch(() => {});
 }
 

@@ -259,10 +259,7 @@ impl Desk {
             .await;
         let outcome = match report(ending, asked, attempt, reins.log()) {
             Report::Event(event) => self.tell(task_id, attempt, event).await,
-            Report::Nothing => Some("left"),
-        };
-        let Some(outcome) = outcome else {
-            return Fate::GiveBack;
+            Report::Nothing => "left",
         };
         metrics::counter!("unstuck_worker_attempts_total", "outcome" => outcome).increment(1);
         tracing::info!(task.id = %task_id, task.kind = kind, attempt, outcome, "ended");
@@ -290,17 +287,17 @@ impl Desk {
         }
     }
 
-    /// Reports an attempt's end until the database answers. `None` when the worker ends before that.
-    async fn tell(&self, task_id: Uuid, attempt: i64, mut event: Event) -> Option<&'static str> {
+    /// Reports an attempt's end until the database answers, and says what came of it.
+    async fn tell(&self, task_id: Uuid, attempt: i64, mut event: Event) -> &'static str {
         let mut tries = Tries::new(&self.gate);
         let mut defects = 0;
         loop {
             match self.act(task_id, event.clone()).await {
-                Ok(_) => return Some(word(&event)),
-                Err(ActError::NotFound) => return Some("gone"),
+                Ok(_) => return word(&event),
+                Err(ActError::NotFound) => return "gone",
                 Err(ActError::Refused(refusal)) => {
                     tracing::warn!(task.id = %task_id, attempt, reason = %refusal, "the report came too late");
-                    return Some("late");
+                    return "late";
                 }
                 Err(ActError::Store(error)) => {
                     tracing::warn!(task.id = %task_id, attempt, %error, "an attempt's end could not be reported");

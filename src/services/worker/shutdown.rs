@@ -1,9 +1,15 @@
 //! How a worker is told to end: first gently, then at once.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// Signals so close together are one wish: whoever signals a process and its group sends two.
+const SAME_WISH: Duration = Duration::from_millis(500);
 
 /// The wish that a worker ends. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -30,15 +36,20 @@ impl Shutdown {
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let told = shutdown.clone();
         tokio::spawn(async move {
+            let mut first: Option<Instant> = None;
             loop {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if told.drain.is_cancelled() {
-                    return told.at_once();
+                match first {
+                    None => {
+                        told.drain();
+                        first = Some(Instant::now());
+                    }
+                    Some(first) if first.elapsed() < SAME_WISH => {}
+                    Some(_) => return told.at_once(),
                 }
-                told.drain();
             }
         });
         Ok(shutdown)

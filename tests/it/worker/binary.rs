@@ -13,9 +13,9 @@ use unstuck::domain::task::{AttemptOutcome, State};
 use super::{
     guard::{FAMILY, family, kill},
     process::{Notes, Process, is_alive, until_gone},
-    workshop::{LEASE, Workshop},
+    workshop::{LEASE, PATIENCE, Workshop},
 };
-use crate::support::broker;
+use crate::support::{broker, wait::eventually};
 
 fn start(shop: &Workshop, arguments: &[&str]) -> Process {
     Process::start(&mut command(shop, arguments))
@@ -205,8 +205,12 @@ async fn a_second_sigterm_ends_stubborn_programs_at_once() {
     let pid = notes.pid("pid").await;
     let told_at = Instant::now();
     worker.signal(Signal::SIGTERM);
-    worker.signal(Signal::SIGINT);
-    assert!(worker.ended().await.success());
+    // Again and again, as somebody impatient does.
+    let ended = eventually(PATIENCE, "the worker ended", async || {
+        worker.signal(Signal::SIGINT);
+        worker.has_ended()
+    });
+    assert!(ended.await.success());
     assert!(
         told_at.elapsed() < Duration::from_secs(10),
         "{:?}",

@@ -10,6 +10,7 @@ use unstuck::{
 };
 
 use super::workshop::{Workshop, start};
+use crate::support::broker::unique;
 
 #[tokio::test]
 async fn running_work_is_finished_and_waiting_messages_go_back() {
@@ -32,6 +33,33 @@ async fn running_work_is_finished_and_waiting_messages_go_back() {
     assert_eq!(shop.view(first).await.task.state, State::Succeeded);
     assert_eq!(shop.view(second).await.task.state, State::Queued);
     shop.outside.until_ready(&shop.queue, 1).await;
+    shop.close().await;
+}
+
+/// A worker of one slot and two queues holds a message of each: the one without a slot was never begun.
+#[tokio::test]
+async fn a_message_that_waits_for_its_turn_goes_back_unclaimed() {
+    let (shop, other) = (Workshop::sqlite().await, unique("other"));
+    let (release, go_on) = two(&Arc::new(Notify::new()));
+    let handler = move |_job: Job| {
+        let go_on = go_on.clone();
+        async move {
+            go_on.notified().await;
+            Ok(json!("finished"))
+        }
+    };
+    let worker = start(shop.builder().queue(&other).handle("x", handler));
+    let first = shop.send("x", json!(1)).await;
+    shop.until(first, State::Running).await;
+    let second = shop.send_to(&other, "x", json!(2)).await;
+    shop.outside.until_ready(&other, 0).await;
+    worker.drain();
+    release.notify_one();
+    worker.ended().await;
+    assert_eq!(shop.view(first).await.task.state, State::Succeeded);
+    assert_eq!(shop.view(second).await.task.attempt, 0);
+    shop.outside.until_ready(&other, 1).await;
+    shop.outside.delete(&other).await;
     shop.close().await;
 }
 

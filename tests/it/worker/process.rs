@@ -28,10 +28,11 @@ impl Process {
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
-        eventually(PATIENCE, "the process ended", async || {
-            self.0.try_wait().expect("it is our child")
-        })
-        .await
+        eventually(PATIENCE, "the process ended", async || self.has_ended()).await
+    }
+
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("it is our child")
     }
 }
 

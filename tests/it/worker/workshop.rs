@@ -97,10 +97,14 @@ impl Workshop {
 
     /// A started task of `kind`, without a message.
     pub async fn task(&self, kind: &str, payload: Value) -> Uuid {
+        self.task_on(&self.queue, kind, payload).await
+    }
+
+    async fn task_on(&self, queue: &str, kind: &str, payload: Value) -> Uuid {
         let task = NewTask {
             id: Uuid::now_v7(),
             kind: kind.into(),
-            queue: self.queue.clone(),
+            queue: queue.into(),
             title: None,
             owner: None,
             priority: 0,
@@ -128,16 +132,29 @@ impl Workshop {
 
     /// A started task of `kind` with its message.
     pub async fn send(&self, kind: &str, payload: Value) -> Uuid {
-        let id = self.task(kind, payload).await;
-        self.message(id, kind, 1).await;
+        self.send_to(&self.queue, kind, payload).await
+    }
+
+    /// The same on another queue, which is declared.
+    pub async fn send_to(&self, queue: &str, kind: &str, payload: Value) -> Uuid {
+        self.publisher
+            .declare(&QueueSpec::new(queue, self.queue_type))
+            .await
+            .expect("declared");
+        let id = self.task_on(queue, kind, payload).await;
+        self.message_on(queue, id, kind, 1).await;
         id
     }
 
     pub async fn message(&self, task_id: Uuid, kind: &str, dispatch: i64) {
+        self.message_on(&self.queue, task_id, kind, dispatch).await;
+    }
+
+    async fn message_on(&self, queue: &str, task_id: Uuid, kind: &str, dispatch: i64) {
         let message = TaskMessage {
             task_id,
             dispatch,
-            queue: self.queue.clone(),
+            queue: queue.into(),
             kind: kind.into(),
             priority: 0,
             traceparent: None,
