@@ -9,7 +9,12 @@ import os from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import amqp from "amqplib";
 
-const { UNSTUCK_URL = "http://127.0.0.1:8080", UNSTUCK_TOKEN, AMQP_URL = "amqp://127.0.0.1", QUEUE } = process.env;
+const {
+  UNSTUCK_URL = "http://127.0.0.1:8080",
+  UNSTUCK_TOKEN,
+  AMQP_URL = "amqp://127.0.0.1",
+  QUEUE,
+} = process.env;
 const worker = `${os.hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`; // new at each start
 const draining = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => draining.abort("draining"));
@@ -54,16 +59,19 @@ async function insist(path, body) {
 function keepLease(path, lease_s, sentAt, stop) {
   let [progress, trustedUntil, sending] = [{}, sentAt + (lease_s * 5) / 6, false];
   const watch = setInterval(() => os.uptime() > trustedUntil && stop.abort("lease lost"), 100);
-  const beat = setInterval(async () => {
-    if (sending) return;
-    sending = true;
-    const now = os.uptime();
-    const answer = await call(`${path}/heartbeat`, progress);
-    if (answer?.[0] === 200) trustedUntil = now + (lease_s * 5) / 6;
-    if (answer?.[0] === 200 && answer[1].cancel_requested) stop.abort("cancelled");
-    if (answer?.[0] === 409) stop.abort("taken away");
-    sending = false;
-  }, (lease_s * 1000) / 3);
+  const beat = setInterval(
+    async () => {
+      if (sending) return;
+      sending = true;
+      const now = os.uptime();
+      const answer = await call(`${path}/heartbeat`, progress);
+      if (answer?.[0] === 200) trustedUntil = now + (lease_s * 5) / 6;
+      if (answer?.[0] === 200 && answer[1].cancel_requested) stop.abort("cancelled");
+      if (answer?.[0] === 409) stop.abort("taken away");
+      sending = false;
+    },
+    (lease_s * 1000) / 3,
+  );
   const report = (percent, message) => (progress = { progress: percent, message });
   return { report, end: () => (clearInterval(watch), clearInterval(beat)) };
 }
@@ -114,7 +122,11 @@ async function consume() {
     const reason = await run(message);
     if (reason) {
       const headers = { ...message.properties.headers, "x-unstuck-reason": reason, "x-unstuck-queue": QUEUE };
-      channel.sendToQueue(`${QUEUE}.dead`, message.content, { ...message.properties, headers, persistent: true });
+      channel.sendToQueue(`${QUEUE}.dead`, message.content, {
+        ...message.properties,
+        headers,
+        persistent: true,
+      });
       await channel.waitForConfirms();
     }
     channel.ack(message);

@@ -110,7 +110,7 @@ async fn works_as_documented(program: &str, script: &str) {
     assert_eq!(shop.view(long).await.task.state, State::Succeeded);
     assert_eq!(shop.attempts(long).await.len(), 1);
 
-    drop((working, serving));
+    drop(serving);
     shop.outside.until_ready(&shop.queue, 0).await;
     shop.close().await;
 }
@@ -132,7 +132,7 @@ async fn the_worker_in_python_works_as_documented() {
 async fn an_http_worker_that_wakes_up_too_late_changes_nothing() {
     let shop = Workshop::sqlite().await;
     let (serving, address) = serve(&shop).await;
-    let frozen = worker(&shop, &address, "node", "node/worker.mjs");
+    let mut frozen = worker(&shop, &address, "node", "node/worker.mjs");
     let id = shop.task("nap", json!({"seconds": 3})).await;
     shop.until(id, State::Running).await;
     frozen.signal(Signal::SIGSTOP);
@@ -154,7 +154,9 @@ async fn an_http_worker_that_wakes_up_too_late_changes_nothing() {
         outcomes,
         [Some(AttemptOutcome::Lost), Some(AttemptOutcome::Succeeded)]
     );
-    drop((frozen, serving));
+    frozen.signal(Signal::SIGTERM);
+    assert!(frozen.ended().await.success());
+    drop(serving);
     shop.outside.until_ready(&shop.queue, 0).await;
     shop.close().await;
 }
