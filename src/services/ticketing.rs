@@ -22,7 +22,7 @@ use crate::{
     },
     store::{
         Store, StoreError,
-        tickets::{Filed, NewMessage, NewTicket, Posted, TicketChange, Updated},
+        tickets::{Filed, NewMessage, NewTicket, Posted, ReportKey, TicketChange, Updated},
     },
 };
 
@@ -44,6 +44,9 @@ pub enum TicketError {
     /// The person it is to be given to has no account, or a disabled one.
     #[error("the assignee is no active user")]
     NoAssignee,
+    /// The idempotency key came before with another report.
+    #[error("this Idempotency-Key was used before with another body")]
+    KeyReused,
     #[error("no free reference was found")]
     NoReference,
     #[error(transparent)]
@@ -66,7 +69,7 @@ impl From<AttachmentError> for TicketError {
 pub enum Sending {
     /// The nonce of a sealed form.
     Form([u8; 16]),
-    /// A program's idempotency key, with the principal that it belongs to.
+    /// A program's idempotency key, with the principal that it belongs to. With something else it is refused.
     Key { principal: String, key: String },
     /// One that was not named: always a new report.
     Unnamed,
@@ -138,6 +141,16 @@ impl Ticketing {
         let report = Report::parse(&incoming.form);
         let report = checked(report, &incoming.files)?;
         let key = self.key(&incoming.sending, &report, &incoming.files);
+        let key_hash = hash(&key);
+        let idempotency = match incoming.sending {
+            // The report's own key stands for all of its content, files included.
+            Sending::Key { principal, key } => Some(ReportKey {
+                principal,
+                key,
+                body_hash: key_hash.clone(),
+            }),
+            Sending::Form(_) | Sending::Unnamed => None,
+        };
         let mut context = Map::new();
         if let Some(agent) = incoming.user_agent {
             context.insert(
@@ -147,7 +160,8 @@ impl Ticketing {
         }
         let mut new = NewTicket {
             reference: Reference::from_random(rand::random()),
-            key_hash: hash(&key),
+            key_hash,
+            idempotency,
             report,
             lang: incoming.lang,
             context,
@@ -164,6 +178,7 @@ impl Ticketing {
                     });
                 }
                 Ok(Filed::Before(reference)) => return Ok(Receipt { reference, key }),
+                Ok(Filed::KeyReused) => return Err(TicketError::KeyReused),
                 Ok(Filed::ReferenceTaken) => new.reference = Reference::from_random(rand::random()),
                 Err(error) => {
                     // The commit may have happened all the same: the sweep knows later.

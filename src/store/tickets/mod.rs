@@ -7,4 +7,4 @@ mod write;
 
 pub use read::{TicketFilter, TicketLine, TicketPage};
 pub use task::{TicketStall, TicketTask};
-pub use write::{Filed, NewFile, NewMessage, NewTicket, Posted, TicketChange, Updated};
+pub use write::{Filed, NewFile, NewMessage, NewTicket, Posted, ReportKey, TicketChange, Updated};

@@ -33,6 +33,16 @@ pub struct NewFile {
     pub sha256: String,
 }
 
+/// What makes a program's report the same one when it is sent again.
+#[derive(Clone, Debug)]
+pub struct ReportKey {
+    /// Whose key it is: another principal's same key is another one.
+    pub principal: String,
+    pub key: String,
+    /// Of everything that was sent with it.
+    pub body_hash: String,
+}
+
 /// A report to file.
 #[derive(Clone, Debug)]
 pub struct NewTicket {
@@ -43,6 +53,7 @@ pub struct NewTicket {
     /// What else the sender told, such as its browser.
     pub context: serde_json::Map<String, Value>,
     pub files: Vec<NewFile>,
+    pub idempotency: Option<ReportKey>,
 }
 
 /// What became of a report.
@@ -53,6 +64,8 @@ pub enum Filed {
     Before(Reference),
     /// Another ticket has this reference; nothing was written.
     ReferenceTaken,
+    /// The same idempotency key came before with something else; nothing was written.
+    KeyReused,
 }
 
 /// A message to add.
@@ -110,6 +123,13 @@ const INSERT: Sql = sql!(
     "INSERT INTO tickets (id, ref, key_hash, subject, email, task_id, status, context, lang, created_at, updated_at)
      VALUES ($1, $2, $3, $4, $5, $6, 'new', $7, $8, $9, $9) ON CONFLICT DO NOTHING"
 );
+
+const TAKE_KEY: Sql = sql!(
+    "INSERT INTO idempotency_keys (principal, key, body_hash, task_ids, created_at)
+     VALUES ($1, $2, $3, '[]', $4) ON CONFLICT (principal, key) DO NOTHING"
+);
+
+const READ_KEY: Sql = sql!("SELECT body_hash FROM idempotency_keys WHERE principal = $1 AND key = $2");
 
 const FILED_BEFORE: Sql = sql!("SELECT ref FROM tickets WHERE key_hash = $1");
 
@@ -179,6 +199,11 @@ impl Store {
     pub async fn file_ticket(&self, new: &NewTicket) -> Result<Filed, StoreError> {
         let mut tx = self.begin(Lane::Shared).await?;
         let now = self.now_in(&mut tx).await?;
+        if let Some(key) = &new.idempotency
+            && !take_key(&mut tx, now, key).await?
+        {
+            return Ok(Filed::KeyReused);
+        }
         let id = Uuid::now_v7();
         let report = &new.report;
         let mut context = new.context.clone();
@@ -298,6 +323,19 @@ impl Store {
         tx.commit().await?;
         Ok(Updated::Done)
     }
+}
+
+/// Whether the key is new, or came before with the same body.
+async fn take_key(tx: &mut Tx, now: Time, key: &ReportKey) -> Result<bool, StoreError> {
+    let taken = execute!(
+        &mut *tx,
+        TAKE_KEY,
+        &key.principal,
+        &key.key,
+        &key.body_hash,
+        At(now)
+    )?;
+    Ok(taken == 1 || fetch_scalar!(&mut *tx, String, READ_KEY, &key.principal, &key.key)? == key.body_hash)
 }
 
 /// How the task stands; `None` without a task id, and when there is no such task.

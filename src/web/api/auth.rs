@@ -41,6 +41,8 @@ permissions! {
     Follow = Read | Produce;
     /// Retry, requeue, cancel, rerun.
     Operate = Operate;
+    /// File problem reports.
+    Report = Report;
 }
 
 /// A caller who may do what `P` says.

@@ -193,6 +193,15 @@ fn idempotency<const LIMIT: usize>(
     body: &Body<LIMIT>,
     call: &str,
 ) -> Result<Option<Idempotency>, AppError> {
+    let key = idempotency_key(headers)?;
+    Ok(key.map(|key| Idempotency {
+        key,
+        body_hash: body.digest(call),
+    }))
+}
+
+/// The request's idempotency key. Errors: 400 for one that is no key.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, AppError> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(key) = keys.next() else {
         return Ok(None);
@@ -201,10 +210,7 @@ fn idempotency<const LIMIT: usize>(
         (1..=KEY_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
     match (key.to_str().ok().filter(visible), keys.next()) {
-        (Some(key), None) => Ok(Some(Idempotency {
-            key: key.to_owned(),
-            body_hash: body.digest(call),
-        })),
+        (Some(key), None) => Ok(Some(key.to_owned())),
         _ => Err(AppError::new(Problem::BadRequest).detail(format!(
             "Idempotency-Key must be given once, with 1 to {KEY_CHARS} visible ASCII characters"
         ))),

@@ -85,6 +85,7 @@ responses! {
     TooLarge = "413", "The body is too large; `detail` names the limit.";
     MediaType = "415", "The body is not `application/json`, or it is compressed.";
     Invalid = "422", "Values are wrong: `errors` names each field and what would be right.";
+    TooMany = "429", "Too many of these in a short time: try again after `Retry-After`.";
     Unavailable = "503", "The database does not answer. Nothing is known to have happened: try again after `Retry-After`.";
 }
 

@@ -21,6 +21,7 @@ mod queues;
 mod read;
 mod reference;
 mod refusal;
+mod reports;
 mod schema;
 mod strict;
 mod work;
@@ -75,6 +76,8 @@ fn calls() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(work::succeed))
         .routes(routes!(work::fail))
         .routes(routes!(work::release))
+        .routes(routes!(reports::file))
+        .routes(routes!(reports::answer))
         .routes(routes!(describe));
     OpenApiRouter::with_openapi(head())
         .nest(BASE, api)
@@ -149,6 +152,10 @@ fn head() -> OpenApi {
         ("Reading", "Look at tasks, queues and findings. Scope: read."),
         ("Operating", "Put stalled and failed tasks right. Scope: operate."),
         ("Working", "Run tasks with your own AMQP client. Scope: work."),
+        (
+            "Reporting",
+            "File what users report, and add to it. Scope: report; a message needs the report's own key instead.",
+        ),
         ("Health", "For probes and scrapers."),
     ];
     let tags = tags.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());

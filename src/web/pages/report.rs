@@ -194,6 +194,7 @@ impl From<TicketError> for AppError {
             TicketError::NotFound => Self::new(Problem::NotFound),
             TicketError::Moved => Self::new(Problem::Conflict).explain("ticket-moved"),
             TicketError::NoAssignee => Self::new(Problem::Conflict).explain("ticket-no-assignee"),
+            TicketError::KeyReused => Self::new(Problem::Conflict).detail(error.to_string()),
             TicketError::NoReference => Self::new(Problem::Internal),
             TicketError::Attachment(error) => error.into(),
             TicketError::Store(error) => error.into(),

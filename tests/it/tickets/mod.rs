@@ -1,35 +1,28 @@
 //! Problem reports, tickets, attachments, the webhook and retention.
 
+mod api;
 mod desk;
 mod files;
+mod hostile;
+mod public;
 mod retention;
+mod staff;
+mod visitor;
 mod webhook;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use unstuck::{
     domain::report::ReportForm,
     services::{
         attachments::{Attachments, Quota, Staged},
-        report_limits::{Rate, Rates, ReportLimits},
+        report_limits::ReportLimits,
         ticketing::{Incoming, Sending, Ticketing},
     },
     store::Store,
 };
 
-/// Rates that no test runs into by itself.
-fn no_limits() -> Rates {
-    let free = Rate {
-        burst: 1_000_000,
-        one_every: Duration::from_millis(1),
-    };
-    Rates {
-        address: free,
-        token: free,
-        total: free,
-        upload_kib: free,
-    }
-}
+use crate::support::site::no_limits;
 
 async fn desk(store: &Store, data_dir: &Path, quota: Quota) -> Ticketing {
     let attachments = Attachments::open(store.clone(), data_dir, quota)
