@@ -39,6 +39,8 @@ const CALLS: &[&str] = &[
     "GET /api/v1/queues/{name}/samples",
     "GET /api/v1/stalls",
     "GET /api/v1/incidents",
+    "POST /api/v1/reports",
+    "POST /api/v1/reports/{ref}/messages",
     "GET /api/v1/openapi.json",
     "GET /healthz",
     "GET /readyz",
