@@ -29,3 +29,28 @@ home-follow-key = Key
 home-follow-button = Show the report
 home-to-login = Staff: sign in
 home-to-admin = To the overview
+
+account-title = Account
+account-sessions = Where you are signed in
+account-end-others = Sign out everywhere else
+account-browser = Browser
+account-address = Address
+account-since = Since
+account-seen = Last seen
+account-this = This one
+account-password = Change the password
+account-password-text = You will be signed out everywhere and sign in again with the new one.
+account-present = Present password
+account-new = New password
+account-new-hint = 15 characters or more. A few words you can remember are better than symbols.
+account-change = Change the password
+account-wrong = This is not your present password.
+password-short = Use at least { $n } characters.
+password-long = Use at most 1,024 bytes.
+password-guessable = This password is among the first that are guessed. Choose another.
+flash-password-changed = The password is changed. Sign in with the new one.
+flash-logged-out-elsewhere = { $n ->
+    [0] There were no other sessions.
+    [one] One other session is ended.
+   *[other] { $n } other sessions are ended.
+}

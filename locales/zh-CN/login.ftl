@@ -26,3 +26,27 @@ home-follow-key = 密钥
 home-follow-button = 查看报告
 home-to-login = 工作人员登录
 home-to-admin = 前往总览
+
+account-title = 账号
+account-sessions = 登录位置
+account-end-others = 退出其他所有会话
+account-browser = 浏览器
+account-address = 地址
+account-since = 登录于
+account-seen = 最近活动
+account-this = 当前会话
+account-password = 修改密码
+account-password-text = 修改后，你将在所有位置退出登录，需要用新密码重新登录。
+account-present = 当前密码
+account-new = 新密码
+account-new-hint = 至少 15 个字符。几个好记的词语胜过各种符号。
+account-change = 修改密码
+account-wrong = 当前密码不正确。
+password-short = 请至少使用 { $n } 个字符。
+password-long = 最多 1,024 字节。
+password-guessable = 这个密码很容易被首先猜到，请换一个。
+flash-password-changed = 密码已修改。请用新密码登录。
+flash-logged-out-elsewhere = { $n ->
+    [0] 没有其他会话。
+   *[other] 已结束其他 { $n } 个会话。
+}

@@ -4,6 +4,7 @@ mod limit;
 mod login;
 mod password;
 mod people;
+mod sessions;
 mod tokens;
 
 pub use login::{LoginRefused, Opened, Visitor};

@@ -1,11 +1,14 @@
 //! The people who may sign in: added, listed, given a new password, disabled.
 
+use std::time::{Duration, Instant};
+
 use rand::seq::IndexedRandom;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{
     Accounts, HashingBusy, PasswordFlaw,
+    limit::Guesser,
     password::{self, SHORTEST, SHORTEST_CONFIGURED},
 };
 use crate::{
@@ -28,6 +31,8 @@ pub enum AccountError {
     NotDisabled(String),
     #[error("the present password is not right")]
     WrongPassword,
+    #[error("too many attempts; try again in {} s", wait.as_secs().max(1))]
+    TooMany { wait: Duration },
     #[error("no token {0}, or it is revoked already")]
     NoToken(Uuid),
     #[error(transparent)]
@@ -131,6 +136,7 @@ impl Accounts {
     }
 
     /// Changes a person's own password and ends all their sessions. Refused when `present` is wrong, or `new` won't do.
+    /// Wrong ones count as guesses: a session that somebody else got hold of is no way to the password.
     pub async fn change_password(
         &self,
         user: &User,
@@ -138,13 +144,15 @@ impl Accounts {
         new: &str,
         mut audit: AuditEntry,
     ) -> Result<(), AccountError> {
-        if !self
-            .hashing
-            .matches(present.to_owned(), Some(user.password_hash.clone()))
-            .await?
-        {
+        let guesser = [Guesser::Account(user.email.clone())];
+        self.attempts
+            .begin(&guesser, Instant::now())
+            .map_err(|wait| AccountError::TooMany { wait })?;
+        let hash = Some(user.password_hash.clone());
+        if !self.hashing.matches(present.to_owned(), hash).await? {
             return Err(AccountError::WrongPassword);
         }
+        self.attempts.forgive(&guesser);
         password::check(new, &user.email, SHORTEST)?;
         let hash = self.hashing.hash(new.to_owned()).await?;
         audit.action = "user_change_password".into();

@@ -1,5 +1,6 @@
 //! The pages, one file each: from an address you can type the file's name.
 
+mod account;
 mod address;
 mod follow;
 mod home;
@@ -24,6 +25,9 @@ use super::{Site, live};
 pub(crate) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/", get(home::show))
+        .route("/admin/account", get(account::show))
+        .route("/admin/account/password", post(account::change_password))
+        .route("/admin/account/sessions/end", post(account::log_out_elsewhere))
         .route("/admin/live", get(live::follow))
         .route("/lang", post(language::choose))
         .route("/login", get(login::show).post(login::enter))

@@ -338,3 +338,71 @@ async fn a_reset_password_ends_sessions_and_lets_in_again() {
     assert_eq!(browser.log_in("owner@example.org", &made).await.status, 303);
     site.close().await;
 }
+
+#[tokio::test]
+async fn one_s_own_password_is_changed_with_the_present_one_and_ends_every_session() {
+    let site = site_with_owner().await;
+    let mut browser = Browser::new(&site);
+    browser.log_in("owner@example.org", PASSWORD).await;
+    let change = "/admin/account/password";
+    let wrong = browser
+        .post(
+            change,
+            &[("present", "not it"), ("new", "other words to remember")],
+        )
+        .await;
+    assert!(
+        wrong.status == 422 && wrong.text().contains("not your present password"),
+        "{}",
+        wrong.text()
+    );
+    let short = browser
+        .post(change, &[("present", PASSWORD), ("new", "too short")])
+        .await;
+    assert!(
+        short.status == 422 && short.text().contains("at least 15"),
+        "{}",
+        short.text()
+    );
+    let done = browser
+        .post(
+            change,
+            &[("present", PASSWORD), ("new", "other words to remember")],
+        )
+        .await;
+    assert_eq!((done.status.as_u16(), location(&done)), (303, "/login"));
+    assert_eq!(browser.get("/admin/account").await.status, 303);
+    assert_eq!(browser.log_in("owner@example.org", PASSWORD).await.status, 422);
+    assert_eq!(
+        browser
+            .log_in("owner@example.org", "other words to remember")
+            .await
+            .status,
+        303
+    );
+    site.close().await;
+}
+
+#[tokio::test]
+async fn one_s_other_sessions_can_be_ended() {
+    let site = site_with_owner().await;
+    let (mut here, mut there) = (Browser::new(&site), Browser::new(&site));
+    for browser in [&mut here, &mut there] {
+        browser.log_in("owner@example.org", PASSWORD).await;
+    }
+    assert!(
+        here.get("/admin/account")
+            .await
+            .text()
+            .contains("Sign out everywhere else")
+    );
+    here.post("/admin/account/sessions/end", &[]).await;
+    assert!(
+        here.get("/admin/account")
+            .await
+            .text()
+            .contains("One other session is ended.")
+    );
+    assert_eq!(there.get("/admin/account").await.status, 303);
+    site.close().await;
+}
