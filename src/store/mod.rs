@@ -32,6 +32,7 @@ use std::sync::{
 };
 
 pub use audit::{AuditFilter, AuditPage, AuditRow};
+pub use consumer_tags::Consumer;
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
@@ -40,9 +41,10 @@ pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use pulse::Pulse;
 pub use queues::QueueRow;
 pub use retention::Aged;
-pub use samples::{KeptFor, LedgerSample};
+pub use samples::{Depth, KeptFor, LedgerSample};
 pub use sessions::{NewSession, Session, Sight};
 pub use tokens::{NewToken, Token};
+pub use throughput::Counts;
 use types::At;
 pub use users::{Joining, NewUser, User};
 

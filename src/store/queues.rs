@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::{
     Lane, Store, StoreError,
     db::{Sql, execute, fetch_all, fetch_optional, sql},
-    types::At,
+    types::{At, Batch},
 };
+use crate::domain::time::Time;
 
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct QueueRow {
@@ -25,10 +28,23 @@ const ONE: Sql = sql!("SELECT name, queue_type, backlog_target_s FROM queues WHE
 
 const SET_BACKLOG_TARGET: Sql = sql!("UPDATE queues SET backlog_target_s = $2 WHERE name = $1");
 
+/// The end of the index of queued tasks, for each queue.
+const OLDEST: Sql = sql!("SELECT r.queue, (SELECT min(t.published_at) FROM tasks t WHERE t.queue = r.queue AND t.state = 'queued')
+      FROM " rows(1; queue text) " r");
+
 const PAGE: Sql =
     sql!("SELECT name, queue_type, backlog_target_s FROM queues WHERE name > $1 ORDER BY name LIMIT $2");
 
 impl Store {
+    /// Since when the longest waiting task of each of these queues has been on it: when the broker confirmed its message.
+    /// Queues on which none waits are left out.
+    pub async fn waiting_since(&self, queues: &[&str]) -> Result<Vec<(String, Time)>, StoreError> {
+        let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, (String, Option<At>), OLDEST, Batch::of(&rows))?;
+        Ok(rows.into_iter().filter_map(|(queue, at)| Some((queue, at?.0))).collect())
+    }
+
     /// Makes `name` known with `queue_type`. A queue that is known already keeps its settings.
     pub async fn add_queue(&self, name: &str, queue_type: &str) -> Result<(), StoreError> {
         let mut tx = self.begin(Lane::Shared).await?;

@@ -124,6 +124,10 @@ const BETWEEN: Sql = sql!("SELECT " sample_columns!() " FROM samples s
 const BETWEEN_COARSE: Sql = sql!("SELECT " sample_columns!() " FROM samples s
       WHERE s.queue = $1 AND s.at > $2 AND s.at <= $3 AND (s.kept_for = 'week' OR s.kept_for = $5) ORDER BY s.at LIMIT $4");
 
+/// One a minute; every sample that is kept for longer than an hour is the first of its minute.
+const DEPTHS: Sql = sql!("SELECT s.queue, s.at, s.messages_ready, s.messages_unacknowledged FROM " rows(1; queue text) " r
+      JOIN samples s ON s.queue = r.queue AND s.at > $2 AND s.kept_for <> 'hour' ORDER BY s.queue, s.at LIMIT $3");
+
 const LATEST_EACH: Sql = sql!(
     "SELECT q.name, (SELECT max(l.at) FROM samples l WHERE l.queue = q.name) FROM queues q ORDER BY q.name"
 );
@@ -150,7 +154,36 @@ pub(super) async fn insert_samples(
     Ok(())
 }
 
+/// What the broker held of a queue's messages at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depth {
+    pub queue: String,
+    pub at: Time,
+    /// Ready and unacknowledged; `None` when the broker did not tell.
+    pub messages: Option<i64>,
+}
+
 impl Store {
+    /// How deep these queues were since `after`, one reading a minute, by queue and time; at most `limit` readings.
+    pub async fn depths(&self, queues: &[&str], after: Time, limit: i64) -> Result<Vec<Depth>, StoreError> {
+        let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(
+            &mut conn,
+            (String, At, Option<i64>, Option<i64>),
+            DEPTHS,
+            Batch::of(&rows),
+            At(after),
+            limit
+        )?;
+        let depths = rows.into_iter().map(|(queue, at, ready, unacknowledged)| Depth {
+            queue,
+            at: at.0,
+            messages: ready.zip(unacknowledged).map(|(ready, unacknowledged)| ready + unacknowledged),
+        });
+        Ok(depths.collect())
+    }
+
     /// Deletes up to `limit` samples of each kind that are older than they are kept; how many.
     pub async fn thin_samples(&self, now: Time, limit: i64) -> Result<u64, StoreError> {
         let mut gone = 0;

@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::{
     Store, StoreError,
-    db::{Sql, Tx, execute, sql},
-    types::Batch,
+    db::{Sql, Tx, execute, fetch_optional, sql},
+    types::{At, Batch},
 };
 use crate::domain::time::Time;
 
 /// What happened to a queue's tasks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) created: i64,
-    pub(crate) claimed: i64,
-    pub(crate) succeeded: i64,
-    pub(crate) failed: i64,
-    pub(crate) cancelled: i64,
-    pub(crate) lost: i64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Counts {
+    pub created: i64,
+    pub claimed: i64,
+    pub succeeded: i64,
+    pub failed: i64,
+    pub cancelled: i64,
+    pub lost: i64,
 }
 
 const ADD: Sql = sql!("INSERT INTO throughput (queue, minute_at, source, created, claimed, succeeded, failed, cancelled, lost)
@@ -31,6 +31,33 @@ const ADD: Sql = sql!("INSERT INTO throughput (queue, minute_at, source, created
         claimed = throughput.claimed + excluded.claimed, succeeded = throughput.succeeded + excluded.succeeded,
         failed = throughput.failed + excluded.failed, cancelled = throughput.cancelled + excluded.cancelled,
         lost = throughput.lost + excluded.lost");
+
+// Whole numbers in both databases: PostgreSQL's sum of bigint is a numeric.
+const SINCE: Sql = sql!("SELECT CAST(coalesce(sum(created), 0) AS bigint) AS created,
+        CAST(coalesce(sum(claimed), 0) AS bigint) AS claimed, CAST(coalesce(sum(succeeded), 0) AS bigint) AS succeeded,
+        CAST(coalesce(sum(failed), 0) AS bigint) AS failed, CAST(coalesce(sum(cancelled), 0) AS bigint) AS cancelled,
+        CAST(coalesce(sum(lost), 0) AS bigint) AS lost
+      FROM throughput WHERE minute_at >= $1");
+
+const SINCE_OF: Sql = sql!("SELECT CAST(coalesce(sum(created), 0) AS bigint) AS created,
+        CAST(coalesce(sum(claimed), 0) AS bigint) AS claimed, CAST(coalesce(sum(succeeded), 0) AS bigint) AS succeeded,
+        CAST(coalesce(sum(failed), 0) AS bigint) AS failed, CAST(coalesce(sum(cancelled), 0) AS bigint) AS cancelled,
+        CAST(coalesce(sum(lost), 0) AS bigint) AS lost
+      FROM throughput WHERE queue = $2 AND minute_at >= $1");
+
+impl Store {
+    /// What happened since `after`, to the minute, to the tasks of `queue`, or of all. Reads the kept counters of that
+    /// time only, so it costs the same however many tasks there are.
+    pub async fn throughput(&self, after: Time, queue: Option<&str>) -> Result<Counts, StoreError> {
+        let mut conn = self.read().await?;
+        let after = At(after.minute());
+        let counts = match queue {
+            None => fetch_optional!(&mut conn, Counts, SINCE, after)?,
+            Some(queue) => fetch_optional!(&mut conn, Counts, SINCE_OF, after, queue)?,
+        };
+        Ok(counts.unwrap_or_default())
+    }
+}
 
 /// Adds `counts` by queue to the minute of `now`. Each store writes rows of its own, so writers never wait for one another.
 pub(crate) async fn add_throughput(

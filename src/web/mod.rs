@@ -36,8 +36,10 @@
 
 pub mod api;
 pub mod assets;
+mod chart;
 pub mod error;
 pub mod extract;
+mod findings;
 pub mod i18n;
 pub mod layout;
 pub mod live;

@@ -80,7 +80,27 @@ const COUNT: Sql = sql!(
              LIMIT $1) alone)"
 );
 
+const OPEN_ALONE: Sql = sql!("SELECT " stall_columns!() " FROM stalls s" sqlite(" INDEXED BY stalls_open_by_incident") "
+      WHERE s.closed_at IS NULL AND s.incident_id IS NULL AND s.id < $1 AND ($2 IS NULL OR s.verdict = $2)
+        AND ($3 IS NULL OR s.queue = $3) ORDER BY s.id DESC LIMIT $4");
+
 impl Store {
+    /// Up to `limit` open stalls under no incident that the verdict and queue of `filter` let through, newest first,
+    /// older than the id `before`.
+    pub async fn open_stalls_alone(
+        &self,
+        filter: &StallFilter,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<StallRow>, StoreError> {
+        let mut conn = self.read().await?;
+        let before = Id(before.unwrap_or(Uuid::max()));
+        let verdict = filter.verdict.map(Verdict::as_str);
+        let queue = filter.queue.as_deref();
+        let rows = fetch_all!(&mut conn, StallRecord, OPEN_ALONE, before, verdict, queue, limit)?;
+        Ok(rows.into_iter().map(StallRow::from).collect())
+    }
+
     /// Up to `limit` open stalls that `filter` lets through, folded ones included, newest first, older than the id
     /// `before`.
     pub async fn open_stalls(

@@ -1,6 +1,7 @@
 //! Addresses of pages that are about something with a name.
 
 use url::form_urlencoded::Serializer;
+use uuid::Uuid;
 
 /// A queue's page. Queue names may hold any character.
 pub(super) fn queue(name: &str) -> String {
@@ -13,6 +14,21 @@ pub(super) fn tasks(name: &str, value: &str) -> String {
         "/admin/tasks?{}",
         Serializer::new(String::new()).append_pair(name, value).finish()
     )
+}
+
+/// The list of the queue's tasks that wait or run.
+pub(super) fn unfinished(queue: &str) -> String {
+    format!("{}&state=queued&state=running", tasks("queue", queue))
+}
+
+/// The stalls of an incident.
+pub(super) fn stalls_of(incident_id: Uuid) -> String {
+    format!("/admin/stalls?incident={incident_id}")
+}
+
+/// The open stalls of a queue.
+pub(super) fn stalls_of_queue(queue: &str) -> String {
+    format!("/admin/stalls?{}", Serializer::new(String::new()).append_pair("queue", queue).finish())
 }
 
 fn segment(text: &str) -> String {

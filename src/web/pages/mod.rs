@@ -2,11 +2,15 @@
 
 mod account;
 mod address;
+mod audit;
 mod follow;
 mod home;
 mod language;
 mod login;
+mod overview;
+mod queues;
 mod report;
+mod stalls;
 mod task;
 mod tasks;
 pub(crate) mod ticket_parts;
@@ -28,13 +32,17 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/admin/account", get(account::show))
         .route("/admin/account/password", post(account::change_password))
         .route("/admin/account/sessions/end", post(account::log_out_elsewhere))
+        .route("/admin", get(overview::show))
+        .route("/admin/audit", get(audit::list))
         .route("/admin/live", get(live::follow))
         .route("/lang", post(language::choose))
         .route("/login", get(login::show).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/r", get(home::follow))
         .merge(follow::routes())
+        .merge(queues::routes())
         .merge(report::routes())
+        .merge(stalls::routes())
         .merge(task::routes())
         .merge(tasks::routes())
         .merge(tickets::routes())

@@ -1,0 +1,252 @@
+//! What the detector found, as pages show it: the sentence, the remedy and the evidence in the reader's language.
+
+use uuid::Uuid;
+
+use super::i18n::Lang;
+use crate::{
+    domain::{
+        evidence::{Evidence, Figure, Threshold, ThresholdName},
+        finding::{About, CloseReason, Confidence, Scope, Variant, Verdict, remedy, sentence},
+        time::Time,
+    },
+    store::findings::{IncidentRow, StallRow},
+};
+
+/// A finding: about one task, or a cause with all its tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) id: Uuid,
+    pub(crate) verdict: Verdict,
+    pub(crate) confidence: Confidence,
+    pub(crate) since: Time,
+    pub(crate) sentence: String,
+    pub(crate) remedy: String,
+    pub(crate) evidence: Vec<Fact>,
+    pub(crate) judged_at: Time,
+    /// The rule's name and form.
+    pub(crate) rule: String,
+    pub(crate) closed: Option<Closed>,
+}
+
+/// When a finding closed, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Closed {
+    pub(crate) at: Time,
+    pub(crate) reason: Option<CloseReason>,
+}
+
+/// One line of the evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fact {
+    pub(crate) label: String,
+    pub(crate) value: Value,
+    /// Where a number was read, and when; absent for what the database said in the same moment.
+    pub(crate) source: Option<String>,
+    pub(crate) read_at: Option<Time>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    /// Written out for the reader: a number, a span, a text.
+    Text(String),
+    At(Time),
+}
+
+impl Value {
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::At(_) => None,
+        }
+    }
+
+    pub(crate) fn at(&self) -> Option<Time> {
+        match self {
+            Self::At(at) => Some(*at),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl Finding {
+    pub(crate) fn of_stall(l: Lang, row: &StallRow) -> Self {
+        Self {
+            closed: closed(row.closed_at, row.closed_reason),
+            ..Self::new(l, About::Task, row.id, row.verdict, row.confidence, row.since, &row.evidence)
+        }
+    }
+
+    pub(crate) fn of_incident(l: Lang, row: &IncidentRow) -> Self {
+        Self {
+            closed: closed(row.closed_at, row.closed_reason),
+            ..Self::new(l, About::Cause, row.id, row.verdict, row.confidence, row.since, &row.evidence)
+        }
+    }
+
+    fn new(
+        l: Lang,
+        about: About,
+        id: Uuid,
+        verdict: Verdict,
+        confidence: Confidence,
+        since: Time,
+        evidence: &Evidence,
+    ) -> Self {
+        let rule = match evidence.variant {
+            Variant::Plain => verdict.as_str().to_owned(),
+            variant => format!("{verdict} / {variant}"),
+        };
+        Self {
+            id,
+            verdict,
+            confidence,
+            since,
+            sentence: l.phrase(&sentence(about, verdict, evidence)).to_string(),
+            remedy: l.phrase(&remedy(about, verdict, evidence)).to_string(),
+            evidence: facts(l, evidence),
+            judged_at: evidence.judged_at,
+            rule,
+            closed: None,
+        }
+    }
+}
+
+fn closed(at: Option<Time>, reason: Option<CloseReason>) -> Option<Closed> {
+    at.map(|at| Closed { at, reason })
+}
+
+/// What is wrong first: the order in which findings are read.
+pub(crate) fn severity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::BrokerAlarm => 0,
+        Verdict::QueueMissing => 1,
+        Verdict::MessageLost | Verdict::LedgerShort => 2,
+        Verdict::Unpublished => 3,
+        Verdict::NoConsumers | Verdict::ConsumersStuck => 4,
+        Verdict::WorkerLost | Verdict::WorkerSilent => 5,
+        Verdict::Overdue => 6,
+        Verdict::Backlog => 7,
+        Verdict::Unknown => 8,
+        Verdict::LedgerOver => 9,
+    }
+}
+
+/// Whether somebody has to do something about it, or it is only worth knowing.
+pub(crate) fn needs_attention(verdict: Verdict) -> bool {
+    !matches!(verdict, Verdict::LedgerOver | Verdict::Unknown)
+}
+
+/// The facts of `evidence` in the order in which they are read.
+fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
+    let facts = &evidence.facts;
+    let mut told = Teller { l, facts: Vec::new() };
+    told.text("broker", facts.broker.as_deref());
+    told.text("queue", facts.queue.as_deref());
+    told.text("worker", facts.worker.as_deref());
+    told.number("attempt", facts.attempt);
+    told.number("dispatch", facts.dispatch);
+    told.figure("messages_ready", facts.messages_ready);
+    told.figure("messages_unacknowledged", facts.messages_unacknowledged);
+    told.figure("consumers", facts.consumers);
+    told.number("prefetch", facts.prefetch);
+    told.number("queued", facts.queued);
+    told.number("running", facts.running);
+    told.number("missing", facts.missing);
+    told.number("surplus", facts.surplus);
+    told.number("stalled", facts.stalled);
+    told.number("moved_on", facts.moved_on);
+    told.number("ended", facts.ended);
+    told.number("overtaken_by", facts.overtaken_by);
+    told.number("readings", facts.readings);
+    told.span("span", facts.span_ms);
+    told.number("ended_per_hour", facts.ended_per_hour);
+    told.span("expected_wait", facts.expected_wait_ms);
+    told.span("oldest_wait", facts.oldest_wait_ms);
+    told.number("tries", facts.tries);
+    told.at("due_at", facts.due_at);
+    told.at("published_at", facts.published_at);
+    told.at("started_at", facts.started_at);
+    told.at("lease_expires_at", facts.lease_expires_at);
+    told.at("resent_at", facts.resent_at);
+    told.at("last_seen_at", facts.last_seen_at);
+    told.at("blind_since", facts.blind_since);
+    told.text("detail", facts.detail.as_deref());
+    told.add(l.of("threshold", evidence.threshold.name).to_string(), threshold(l, evidence.threshold), None);
+    told.facts
+}
+
+fn threshold(l: Lang, threshold: Threshold) -> Value {
+    Value::Text(match threshold.name {
+        ThresholdName::StuckSamples | ThresholdName::AlarmReadings => l.number(threshold.value),
+        ThresholdName::PublishGrace
+        | ThresholdName::LostStable
+        | ThresholdName::OvertakenMargin
+        | ThresholdName::LeaseGrace
+        | ThresholdName::Timeout
+        | ThresholdName::NoConsumers
+        | ThresholdName::BacklogTarget
+        | ThresholdName::OverStable
+        | ThresholdName::MissingStable
+        | ThresholdName::Blind => l.span(threshold.value),
+    })
+}
+
+/// Gathers the facts that are there. Each name is a word of the family `fact`.
+struct Teller {
+    l: Lang,
+    facts: Vec<Fact>,
+}
+
+impl Teller {
+    fn add(&mut self, label: String, value: Value, figure: Option<Figure>) {
+        self.facts.push(Fact {
+            label,
+            value,
+            source: figure.map(|figure| self.l.of("source", figure.source).to_string()),
+            read_at: figure.map(|figure| figure.read_at),
+        });
+    }
+
+    fn label(&self, name: &str) -> String {
+        self.l.of("fact", name).to_string()
+    }
+
+    fn text(&mut self, name: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.add(self.label(name), Value::Text(text.to_owned()), None);
+        }
+    }
+
+    fn number(&mut self, name: &str, number: Option<i64>) {
+        if let Some(number) = number {
+            self.add(self.label(name), Value::Text(self.l.number(number)), None);
+        }
+    }
+
+    fn span(&mut self, name: &str, ms: Option<i64>) {
+        if let Some(ms) = ms {
+            self.add(self.label(name), Value::Text(self.l.span(ms)), None);
+        }
+    }
+
+    fn at(&mut self, name: &str, at: Option<Time>) {
+        if let Some(at) = at {
+            self.add(self.label(name), Value::At(at), None);
+        }
+    }
+
+    fn figure(&mut self, name: &str, figure: Option<Figure>) {
+        if let Some(figure) = figure {
+            let value = Value::Text(self.l.number(figure.value));
+            self.add(self.label(name), value, Some(figure));
+        }
+    }
+}
+
+/// What an incident is about, as a link: the address of its queue's page; none for a worker or the broker.
+pub(crate) fn is_queue(scope: Scope) -> bool {
+    match scope {
+        Scope::Queue => true,
+        Scope::Worker | Scope::Broker => false,
+    }
+}

@@ -1,0 +1,183 @@
+//! `/admin/queues/{name}`: one queue: its ledger, its depth over time, its consumers and what is wrong with it.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    response::Response,
+};
+use axum_extra::extract::Query;
+use serde::Deserialize;
+
+use super::ledger::{self, Row};
+use crate::{
+    domain::{finding::Scope, time::Time, words::words},
+    store::{Consumer, Counts, KeptFor, LedgerSample, QueueRow, findings::StallFilter},
+    web::{
+        Site,
+        chart::{self, Chart, Points, Span},
+        error::{AppError, Problem},
+        findings::severity,
+        html,
+        layout::{Chrome, Nav},
+        pages::{address, stalls::card::{About, Card}},
+        session::Viewer,
+    },
+};
+
+const INCIDENTS: i64 = 200;
+const STALLS: usize = 5;
+const CONSUMERS: i64 = 100;
+/// A consumer that was listed this much before the newest numbers is gone.
+const LISTED: Duration = Duration::from_secs(30);
+/// Points of one line.
+const POINTS: usize = 240;
+/// Rows of the table beside the chart.
+const TABLE_ROWS: usize = 24;
+
+words! {
+    /// The time that a chart shows. The words are of the family `range`.
+    pub enum Range {
+        Hour = "1h",
+        Day = "24h",
+        Week = "7d",
+    }
+}
+
+impl Range {
+    const fn span(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+            Self::Week => 604_800,
+        })
+    }
+
+    const fn every(self) -> KeptFor {
+        match self {
+            Self::Hour => KeptFor::Hour,
+            Self::Day => KeptFor::Day,
+            Self::Week => KeptFor::Week,
+        }
+    }
+
+    /// More than there are samples of this span.
+    const fn most(self) -> i64 {
+        4_000
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    range: Option<Range>,
+}
+
+#[derive(Template)]
+#[template(path = "queues/show.html")]
+struct QueuePage {
+    c: Chrome,
+    queue: QueueRow,
+    row: Row,
+    range: Range,
+    /// For a wide and for a narrow window.
+    charts: Option<[Chart; 2]>,
+    table: Vec<LedgerSample>,
+    consumers: Vec<Consumer>,
+    incidents: Vec<Card>,
+    stalls: Vec<Card>,
+    stalls_left: bool,
+    hour: Counts,
+}
+
+impl QueuePage {
+    fn range_href(&self, range: &Range) -> String {
+        format!("{}?range={range}#depth", self.row.href)
+    }
+
+    fn list(&self, state: &str) -> String {
+        format!("{}&state={state}", address::tasks("queue", &self.queue.name))
+    }
+
+    fn stalls_href(&self) -> String {
+        address::stalls_of_queue(&self.queue.name)
+    }
+
+    /// An instant on the time axis.
+    fn tick(&self, ms: &i64) -> String {
+        let text = Time::from_ms(*ms).to_string();
+        let part = match self.range {
+            Range::Hour | Range::Day => text.get(11..16),
+            Range::Week => text.get(5..10),
+        };
+        part.unwrap_or_default().to_owned()
+    }
+}
+
+pub(super) async fn show(
+    viewer: Viewer,
+    State(site): State<Arc<Site>>,
+    Path(name): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, AppError> {
+    let c = viewer.chrome(Nav::Queues);
+    let store = &site.store;
+    let queue = store.queue(&name).await?.ok_or(AppError::new(Problem::NotFound))?;
+    let sample = store.latest_sample(&name).await?;
+    let newest = sample.as_ref().map(|sample| sample.at);
+    let mut row = match sample {
+        Some(sample) => Row::of(sample, c.now, site.numbers_fresh_for),
+        None => Row::unread(name.clone()),
+    };
+    ledger::complete(&site, std::slice::from_mut(&mut row), c.now).await?;
+    let range = asked.range.unwrap_or(Range::Hour);
+    let span = Span { from: c.now - range.span(), until: c.now };
+    let samples = store.samples(&name, span.from, span.until, range.every(), range.most()).await?;
+    let mut incidents = store.open_incidents(INCIDENTS).await?;
+    incidents.retain(|incident| incident.subject.scope == Scope::Queue && incident.subject.name == name);
+    incidents.sort_by_key(|incident| severity(incident.verdict));
+    let of_queue = StallFilter { queue: Some(name.clone()), ..StallFilter::default() };
+    let mut stalls = store.open_stalls(&of_queue, None, STALLS as i64 + 1).await?;
+    let stalls_left = stalls.len() > STALLS;
+    stalls.truncate(STALLS);
+    let consumers = match newest {
+        Some(newest) => store.consumers_of(&name, newest - LISTED, CONSUMERS).await?,
+        None => Vec::new(),
+    };
+    html(&QueuePage {
+        charts: charts(span, &samples),
+        table: table(samples),
+        consumers,
+        incidents: incidents.iter().map(|row| Card::of_incident(c.l, row)).collect(),
+        stalls: Card::of_stalls(&site, c.l, &stalls).await?,
+        stalls_left,
+        hour: store.throughput(c.now - Duration::from_secs(3600), Some(&name)).await?,
+        queue,
+        row,
+        range,
+        c,
+    })
+}
+
+/// Ready, unacknowledged, and what the database expects; `None` without samples.
+fn charts(span: Span, samples: &[LedgerSample]) -> Option<[Chart; 2]> {
+    if samples.len() < 2 {
+        return None;
+    }
+    let series = |value: fn(&LedgerSample) -> Option<i64>| -> Points {
+        let points = samples.iter().map(|sample| (sample.at, value(sample))).collect();
+        chart::thin(span, points, POINTS)
+    };
+    let series = [
+        series(|sample| sample.ledger.messages_ready),
+        series(|sample| sample.ledger.messages_unacknowledged),
+        series(|sample| Some(sample.ledger.queued + sample.ledger.running)),
+    ];
+    Some([chart::chart(960, 240, span, &series), chart::chart(340, 220, span, &series)])
+}
+
+/// A few of the samples, evenly, newest first.
+fn table(samples: Vec<LedgerSample>) -> Vec<LedgerSample> {
+    let step = samples.len().div_ceil(TABLE_ROWS).max(1);
+    samples.into_iter().rev().step_by(step).collect()
+}

@@ -1,0 +1,101 @@
+//! A finding with what it is about, as overview, stalls, queue and task pages show it.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::{
+    domain::finding::{Scope, Verdict},
+    store::findings::{IncidentRow, StallRow},
+    web::{
+        Site,
+        error::AppError,
+        findings::Finding,
+        i18n::Lang,
+        pages::{
+            address,
+            tasks::row::{name, short},
+        },
+    },
+};
+
+/// A finding, what it is about and where that is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Card {
+    pub(crate) finding: Finding,
+    pub(crate) about: About,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum About {
+    /// A cause: a queue, a worker, or the broker.
+    Cause {
+        scope: Scope,
+        name: String,
+        /// The queue's page.
+        href: Option<String>,
+        /// How many tasks it touches, and where they are listed.
+        tasks: i64,
+        tasks_href: String,
+    },
+    Task {
+        id: Uuid,
+        short: String,
+        name: String,
+        queue: String,
+        queue_href: String,
+    },
+}
+
+impl Card {
+    pub(crate) fn of_incident(l: Lang, row: &IncidentRow) -> Self {
+        let subject = &row.subject;
+        let queue = match subject.scope {
+            Scope::Queue => Some(subject.name.as_str()),
+            Scope::Worker | Scope::Broker => None,
+        };
+        let tasks_href = match (row.verdict, queue) {
+            // These stand for stalls of their own, which name the tasks; the others touch whatever waits in the queue.
+            (
+                Verdict::NoConsumers | Verdict::ConsumersStuck | Verdict::Backlog | Verdict::LedgerOver,
+                Some(queue),
+            ) => address::unfinished(queue),
+            _ => address::stalls_of(row.id),
+        };
+        Self {
+            finding: Finding::of_incident(l, row),
+            about: About::Cause {
+                scope: subject.scope,
+                name: subject.name.clone(),
+                href: queue.map(address::queue),
+                tasks: row.tasks,
+                tasks_href,
+            },
+        }
+    }
+
+    /// The cards of `rows`, with the tasks' names. A task that was deleted since is called by its id.
+    pub(crate) async fn of_stalls(site: &Site, l: Lang, rows: &[StallRow]) -> Result<Vec<Self>, AppError> {
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
+        let names: HashMap<Uuid, String> = site
+            .store
+            .tasks_by_id(&ids)
+            .await?
+            .iter()
+            .map(|view| (view.task.id, name(view)))
+            .collect();
+        Ok(rows
+            .iter()
+            .map(|row| Self {
+                finding: Finding::of_stall(l, row),
+                about: About::Task {
+                    id: row.task_id,
+                    short: short(row.task_id),
+                    name: names.get(&row.task_id).cloned().unwrap_or_else(|| short(row.task_id)),
+                    queue_href: address::queue(&row.queue),
+                    queue: row.queue.clone(),
+                },
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,210 @@
+//! `/admin/stalls`: what the detector found: open, grouped under its causes, and closed.
+
+pub(super) mod card;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{Router, extract::State, response::Response, routing::get};
+use axum_extra::extract::Query;
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+use uuid::Uuid;
+
+use crate::{
+    domain::{finding::Verdict, time::Time, words::words},
+    store::findings::{ClosedCursor, StallFilter, StallRow},
+    web::{
+        Site,
+        error::{AppError, Problem},
+        findings::severity,
+        html,
+        layout::{Chrome, Nav},
+        session::Viewer,
+    },
+};
+use card::{About, Card};
+
+/// Findings on one page.
+const PAGE: usize = 50;
+const INCIDENTS: i64 = 200;
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new().route("/admin/stalls", get(list))
+}
+
+words! {
+    /// Which findings are shown: the tabs. The words are of the family `stalls-view`.
+    pub enum View {
+        Open = "open",
+        Closed = "closed",
+        Incidents = "incidents",
+    }
+}
+
+/// The filters as they stand in the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Filters {
+    view: Option<View>,
+    /// One of the verdicts' words; an empty text is no filter.
+    verdict: String,
+    queue: String,
+    incident: Option<Uuid>,
+    /// The finding that the page before ended with, and, of closed ones, when it closed.
+    before: Option<Uuid>,
+    closed_before: Option<Time>,
+}
+
+impl Filters {
+    fn view(&self) -> View {
+        self.view.unwrap_or(View::Open)
+    }
+
+    fn filter(&self) -> Result<StallFilter, AppError> {
+        let verdict = match self.verdict.as_str() {
+            "" => None,
+            word => Some(word.parse().map_err(|_| AppError::new(Problem::BadRequest))?),
+        };
+        let queue = Some(self.queue.trim().to_owned()).filter(|queue| !queue.is_empty());
+        Ok(StallFilter { verdict, queue, incident_id: self.incident })
+    }
+
+    fn any(&self) -> bool {
+        !self.verdict.is_empty() || !self.queue.trim().is_empty() || self.incident.is_some()
+    }
+
+    /// Where a list of closed findings goes on.
+    fn cursor(&self) -> ClosedCursor {
+        match (self.closed_before, self.before) {
+            (Some(closed_at), Some(id)) => ClosedCursor { closed_at, id },
+            _ => ClosedCursor::START,
+        }
+    }
+
+    fn with_view(&self, view: View) -> Self {
+        Self { view: Some(view), before: None, closed_before: None, ..self.clone() }
+    }
+
+    fn first(&self) -> String {
+        self.with_view(self.view()).address()
+    }
+
+    fn after(&self, id: Uuid, closed_at: Option<Time>) -> String {
+        Self { before: Some(id), closed_before: closed_at, ..self.clone() }.address()
+    }
+
+    fn address(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        if self.view() != View::Open {
+            query.append_pair("view", self.view().as_str());
+        }
+        for (name, value) in [("verdict", self.verdict.as_str()), ("queue", self.queue.trim())] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        if let Some(incident) = self.incident {
+            query.append_pair("incident", &incident.to_string());
+        }
+        if let Some(at) = self.closed_before {
+            query.append_pair("closed_before", &at.to_string());
+        }
+        if let Some(before) = self.before {
+            query.append_pair("before", &before.to_string());
+        }
+        match query.finish() {
+            query if query.is_empty() => "/admin/stalls".to_owned(),
+            query => format!("/admin/stalls?{query}"),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "stalls/list.html")]
+struct StallsPage {
+    c: Chrome,
+    filters: Filters,
+    view: View,
+    /// Causes; on a page about one incident, that one.
+    incidents: Vec<Card>,
+    stalls: Vec<Card>,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+impl StallsPage {
+    fn tab(&self, view: &View) -> String {
+        self.filters.with_view(*view).address()
+    }
+
+    /// Only what is open can be acted on from here.
+    fn may_tick(&self) -> bool {
+        self.view == View::Open && self.c.may("operator")
+    }
+
+    fn is_wanted(&self, verdict: &Verdict) -> bool {
+        self.filters.verdict == verdict.as_str()
+    }
+}
+
+/// The findings that the address asks for, newest first.
+async fn list(
+    viewer: Viewer,
+    State(site): State<Arc<Site>>,
+    Query(filters): Query<Filters>,
+) -> Result<Response, AppError> {
+    let c = viewer.chrome(Nav::Stalls);
+    let filter = filters.filter()?;
+    let view = filters.view();
+    let one_more = PAGE as i64 + 1;
+    let store = &site.store;
+    let mut older = None;
+    let (incidents, stalls) = match (view, filter.incident_id) {
+        (View::Open, Some(id)) => {
+            let incident = store.incident(id).await?.ok_or(AppError::new(Problem::NotFound))?;
+            (vec![incident], store.open_stalls(&filter, filters.before, one_more).await?)
+        }
+        (View::Open, None) => {
+            let mut incidents = store.open_incidents(INCIDENTS).await?;
+            incidents.retain(|incident| {
+                filter.verdict.is_none_or(|verdict| verdict == incident.verdict)
+                    && filter.queue.as_ref().is_none_or(|queue| *queue == incident.subject.name)
+            });
+            incidents.sort_by_key(|incident| (severity(incident.verdict), incident.since));
+            // The causes stand above the first page only.
+            if filters.before.is_some() {
+                incidents.clear();
+            }
+            (incidents, store.open_stalls_alone(&filter, filters.before, one_more).await?)
+        }
+        (View::Closed, _) => (Vec::new(), store.closed_stalls(&filter, filters.cursor(), one_more).await?),
+        (View::Incidents, _) => {
+            let queue = filter.queue.as_deref();
+            let mut incidents = store.closed_incidents(filter.verdict, queue, filters.cursor(), one_more).await?;
+            if incidents.len() > PAGE {
+                incidents.truncate(PAGE);
+                older = incidents.last().map(|last| filters.after(last.id, last.closed_at));
+            }
+            (incidents, Vec::new())
+        }
+    };
+    let stalls = page_of(stalls, &filters, &mut older);
+    html(&StallsPage {
+        incidents: incidents.iter().map(|row| Card::of_incident(c.l, row)).collect(),
+        stalls: Card::of_stalls(&site, c.l, &stalls).await?,
+        newer: filters.before.map(|_| filters.first()),
+        older,
+        view,
+        filters,
+        c,
+    })
+}
+
+fn page_of(mut stalls: Vec<StallRow>, filters: &Filters, older: &mut Option<String>) -> Vec<StallRow> {
+    if stalls.len() > PAGE {
+        stalls.truncate(PAGE);
+        *older = stalls.last().map(|last| filters.after(last.id, last.closed_at));
+    }
+    stalls
+}
