@@ -134,6 +134,7 @@ task-timeline = Timeline
 task-timeline-older = Older entries
 task-attempts-none = No worker has taken it yet.
 task-attempts-older = Older attempts
+task-closed-stalls = Stalls that are over
 task-payload = Payload
 task-result = Result
 document-cut = Only the beginning is shown. The file has all of it.

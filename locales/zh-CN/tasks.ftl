@@ -134,6 +134,7 @@ task-timeline = 时间线
 task-timeline-older = 更早的记录
 task-attempts-none = 尚无工作进程取走该任务。
 task-attempts-older = 更早的尝试
+task-closed-stalls = 已结束的停滞
 task-payload = 载荷
 task-result = 结果
 document-cut = 此处只显示开头，完整内容见文件。

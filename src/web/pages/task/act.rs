@@ -18,7 +18,7 @@ use crate::{
         layout::Flash,
         pages::tasks::{
             REASON_CHARS,
-            action::{Action, refused, task_id, unanswered},
+            action::{Action, refused, task_id},
         },
         see_other,
         session::Operator,
@@ -91,7 +91,6 @@ pub(super) async fn act(
             Flash::done(key).a("dispatch", acted.task.dispatch)
         }
         Err(ActError::Refused(refusal)) => Flash::refused("flash-refused").a("why", refused(l, &refusal)),
-        Err(ActError::NotFound) => return Err(AppError::new(Problem::NotFound)),
-        Err(ActError::Store(error)) => return Err(unanswered(&error)),
+        Err(error) => return Err(error.into()),
     })
 }

@@ -28,6 +28,7 @@ use crate::{
     web::{
         Site,
         error::AppError,
+        findings::Finding,
         html,
         layout::{Chrome, Nav},
         session::Viewer,
@@ -39,6 +40,7 @@ use timeline::Line;
 /// Lines of the timeline and attempts on one page.
 const LINES: usize = 100;
 const ATTEMPTS: usize = 20;
+const FINDINGS: i64 = 20;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
@@ -64,6 +66,9 @@ struct TaskPage {
     view: TaskView,
     offers: Vec<Offer>,
     lease_alive: bool,
+    stalls: Vec<Finding>,
+    /// Stalls that have closed, the newest of them.
+    closed: Vec<Finding>,
     timeline: Vec<Line>,
     attempts: Vec<Run>,
     payload: Document,
@@ -148,11 +153,16 @@ async fn show(
     let attempts_older = attempts.len() > ATTEMPTS;
     attempts.truncate(ATTEMPTS);
     let c = viewer.chrome(Nav::Tasks);
+    let findings = site.store.stalls_of_task(id, FINDINGS).await?;
+    let findings = findings.iter().map(|row| Finding::of_stall(c.l, row));
+    let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     html(&TaskPage {
         name: row::name(&view),
         offers: Offer::all(&view.task, c.now),
         lease_alive: view.task.lease_alive(c.now),
+        stalls,
+        closed,
         history_older: history.last().map(|last| last.id).filter(|_| history_older),
         attempts_older: attempts.last().map(|last| last.number).filter(|_| attempts_older),
         timeline: timeline::tell(&c, &view.task, &history, newest),

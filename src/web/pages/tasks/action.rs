@@ -10,7 +10,6 @@ use crate::{
         transition::{Event, LeasePolicy, Refusal, RequeueBy},
         words::words,
     },
-    services::batch::SharedError,
     web::{
         error::{AppError, Problem},
         i18n::{Lang, Text},
@@ -154,13 +153,4 @@ fn refusal_text(l: Lang, code: &str, state: String, attempt: i64) -> Text<'stati
 /// The id that an address names. One that can be none is not found, like one that is no task's.
 pub(crate) fn task_id(text: &str) -> Result<Uuid, AppError> {
     text.parse().map_err(|_| AppError::new(Problem::NotFound))
-}
-
-/// The error of a service whose database did not answer.
-pub(crate) fn unanswered(error: &SharedError) -> AppError {
-    if error.store().is_unavailable() {
-        AppError::new(Problem::Unavailable)
-    } else {
-        AppError::new(Problem::Internal)
-    }
 }

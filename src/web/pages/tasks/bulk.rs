@@ -13,7 +13,7 @@ use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use super::{
-    action::{Action, refused_then, unanswered},
+    action::{Action, refused_then},
     row,
 };
 use crate::{
@@ -90,7 +90,7 @@ pub(super) async fn act(
     if let Some(error) = first
         && unclear == asked
     {
-        return Err(unanswered(&error));
+        return Err(error.into());
     }
     let query = Serializer::new(String::new())
         .append_pair("asked", &asked.to_string())

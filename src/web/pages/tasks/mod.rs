@@ -15,14 +15,17 @@ use axum::{
     routing::{get, post},
 };
 use axum_extra::extract::Query;
+use uuid::Uuid;
 
-use crate::web::{
+use crate::{
+    domain::finding::{About, FORMS, Verdict},
+    web::{
     Site,
     error::AppError,
     html,
     layout::{Chrome, Nav},
     session::Viewer,
-};
+}};
 pub(super) use bulk::REASON_CHARS;
 use filter::{Filters, Tab, Wrong};
 use row::Row;
@@ -51,6 +54,16 @@ struct TasksPage {
 }
 
 impl TasksPage {
+    /// The verdicts that a task can have, to choose from.
+    fn verdicts(&self) -> Vec<Verdict> {
+        let of_tasks = FORMS.iter().filter(|(about, ..)| *about == About::Task);
+        of_tasks.map(|(_, verdict, _)| *verdict).collect()
+    }
+
+    fn is_wanted(&self, verdict: &Verdict) -> bool {
+        self.filters.verdict == verdict.as_str()
+    }
+
     /// The text about a field that can't be read.
     fn wrong(&self, field: &str) -> Option<String> {
         let (_, key) = self.wrong.iter().find(|(name, _)| *name == field)?;
@@ -72,7 +85,15 @@ async fn list(
     };
     let (tasks, next) = page.map_or((Vec::new(), None), |page| (page.items, page.next));
     let c = viewer.chrome(Nav::Tasks);
-    let tasks = tasks.into_iter().map(|view| Row::of(view, c.now)).collect();
+    let mut tasks: Vec<Row> = tasks.into_iter().map(|view| Row::of(view, c.now)).collect();
+    let open: Vec<Uuid> = tasks.iter().filter(|task| !task.state.is_end()).map(|task| task.id).collect();
+    if !open.is_empty() {
+        for stall in site.store.stalls_of_tasks(&open).await? {
+            if let Some(task) = tasks.iter_mut().find(|task| task.id == stall.task_id) {
+                task.stalls.push((stall.verdict, stall.confidence));
+            }
+        }
+    }
     html(&TasksPage {
         c,
         tabs: Tab::ALL,

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::{
+    finding::{Confidence, Verdict},
     task::{State, Task, TaskView},
     time::Time,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Row {
     pub(crate) max_attempts: i64,
     pub(crate) since: Option<Since>,
     pub(crate) created_at: Time,
+    /// Its open stalls.
+    pub(crate) stalls: Vec<(Verdict, Confidence)>,
 }
 
 impl Row {
@@ -46,6 +49,7 @@ impl Row {
             tries: task.tries,
             max_attempts: task.max_attempts,
             created_at: task.created_at,
+            stalls: Vec::new(),
             kind: task.kind,
             queue: task.queue,
             owner,
