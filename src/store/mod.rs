@@ -43,8 +43,8 @@ pub use queues::QueueRow;
 pub use retention::Aged;
 pub use samples::{Depth, KeptFor, LedgerSample};
 pub use sessions::{NewSession, Session, Sight};
-pub use tokens::{NewToken, Token};
 pub use throughput::Counts;
+pub use tokens::{NewToken, Token};
 use types::At;
 pub use users::{Joining, NewUser, User};
 

@@ -42,7 +42,10 @@ impl Store {
         let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, (String, Option<At>), OLDEST, Batch::of(&rows))?;
-        Ok(rows.into_iter().filter_map(|(queue, at)| Some((queue, at?.0))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|(queue, at)| Some((queue, at?.0)))
+            .collect())
     }
 
     /// Makes `name` known with `queue_type`. A queue that is known already keeps its settings.

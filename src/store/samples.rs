@@ -179,7 +179,9 @@ impl Store {
         let depths = rows.into_iter().map(|(queue, at, ready, unacknowledged)| Depth {
             queue,
             at: at.0,
-            messages: ready.zip(unacknowledged).map(|(ready, unacknowledged)| ready + unacknowledged),
+            messages: ready
+                .zip(unacknowledged)
+                .map(|(ready, unacknowledged)| ready + unacknowledged),
         });
         Ok(depths.collect())
     }

@@ -92,7 +92,11 @@ pub(crate) fn chart(width: i64, height: i64, span: Span, series: &[Points]) -> C
         span,
         highest,
     };
-    let halves = if highest % 2 == 0 { vec![0, highest / 2, highest] } else { vec![0, highest] };
+    let halves = if highest % 2 == 0 {
+        vec![0, highest / 2, highest]
+    } else {
+        vec![0, highest]
+    };
     let steps = if width < 500 { 3 } else { 6 };
     Chart {
         width,
@@ -180,7 +184,10 @@ impl Frame {
 
     /// Values further apart than this are not joined: nothing is known of the time between them.
     fn longest_step(&self, points: &Points) -> i64 {
-        let mut steps: Vec<i64> = points.windows(2).map(|pair| pair[1].0.ms_since(pair[0].0)).collect();
+        let mut steps: Vec<i64> = points
+            .windows(2)
+            .map(|pair| pair[1].0.ms_since(pair[0].0))
+            .collect();
         steps.sort_unstable();
         let usual = steps.get(steps.len() / 2).copied().unwrap_or(0);
         (usual * 4).max(self.span.ms() / 60)
@@ -212,7 +219,11 @@ impl Frame {
             .filter_map(|run| {
                 let (first, last) = (run.first()?, run.last()?);
                 let line = line(std::slice::from_ref(run));
-                Some(format!("{line}L{} {floor}L{} {floor}Z", short(last.0), short(first.0)))
+                Some(format!(
+                    "{line}L{} {floor}L{} {floor}Z",
+                    short(last.0),
+                    short(first.0)
+                ))
             })
             .collect()
     }
@@ -225,7 +236,11 @@ impl Frame {
             .filter_map(|(at, value)| value.map(|_| *at))
             .collect();
         known.sort_unstable();
-        let longest = series.iter().map(|points| self.longest_step(points)).max().unwrap_or(0);
+        let longest = series
+            .iter()
+            .map(|points| self.longest_step(points))
+            .max()
+            .unwrap_or(0);
         let edges = [self.span.from].into_iter().chain(known).chain([self.span.until]);
         let edges: Vec<Time> = edges.collect();
         edges
@@ -272,7 +287,11 @@ mod tests {
 
     fn minutes(values: &[Option<i64>]) -> Points {
         let at = |index: usize| Time::from_ms(index as i64 * 60_000);
-        values.iter().enumerate().map(|(index, value)| (at(index), *value)).collect()
+        values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| (at(index), *value))
+            .collect()
     }
 
     #[test]
@@ -297,7 +316,16 @@ mod tests {
 
     #[test]
     fn an_axis_ends_at_a_round_number() {
-        for (highest, top) in [(0, 1), (1, 1), (3, 4), (5, 5), (6, 10), (11, 20), (99, 100), (4001, 5000)] {
+        for (highest, top) in [
+            (0, 1),
+            (1, 1),
+            (3, 4),
+            (5, 5),
+            (6, 10),
+            (11, 20),
+            (99, 100),
+            (4001, 5000),
+        ] {
             assert_eq!(nice(highest), top);
         }
         assert_eq!(nice(i64::MAX), i64::MAX);
@@ -305,7 +333,9 @@ mod tests {
 
     #[test]
     fn thinning_keeps_the_peaks() {
-        let points: Points = (0..3600).map(|s| (Time::from_ms(s * 1000), Some(i64::from(s == 1801)))).collect();
+        let points: Points = (0..3600)
+            .map(|s| (Time::from_ms(s * 1000), Some(i64::from(s == 1801))))
+            .collect();
         let thinned = thin(SPAN, points, 60);
         assert_eq!(thinned.len(), 60);
         assert_eq!(thinned.iter().filter(|(_, value)| *value == Some(1)).count(), 1);

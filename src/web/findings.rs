@@ -72,14 +72,30 @@ impl Finding {
     pub(crate) fn of_stall(l: Lang, row: &StallRow) -> Self {
         Self {
             closed: closed(row.closed_at, row.closed_reason),
-            ..Self::new(l, About::Task, row.id, row.verdict, row.confidence, row.since, &row.evidence)
+            ..Self::new(
+                l,
+                About::Task,
+                row.id,
+                row.verdict,
+                row.confidence,
+                row.since,
+                &row.evidence,
+            )
         }
     }
 
     pub(crate) fn of_incident(l: Lang, row: &IncidentRow) -> Self {
         Self {
             closed: closed(row.closed_at, row.closed_reason),
-            ..Self::new(l, About::Cause, row.id, row.verdict, row.confidence, row.since, &row.evidence)
+            ..Self::new(
+                l,
+                About::Cause,
+                row.id,
+                row.verdict,
+                row.confidence,
+                row.since,
+                &row.evidence,
+            )
         }
     }
 
@@ -171,7 +187,11 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.at("last_seen_at", facts.last_seen_at);
     told.at("blind_since", facts.blind_since);
     told.text("detail", facts.detail.as_deref());
-    told.add(l.of("threshold", evidence.threshold.name).to_string(), threshold(l, evidence.threshold), None);
+    told.add(
+        l.of("threshold", evidence.threshold.name).to_string(),
+        threshold(l, evidence.threshold),
+        None,
+    );
     told.facts
 }
 

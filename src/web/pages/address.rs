@@ -28,7 +28,12 @@ pub(super) fn stalls_of(incident_id: Uuid) -> String {
 
 /// The open stalls of a queue.
 pub(super) fn stalls_of_queue(queue: &str) -> String {
-    format!("/admin/stalls?{}", Serializer::new(String::new()).append_pair("queue", queue).finish())
+    format!(
+        "/admin/stalls?{}",
+        Serializer::new(String::new())
+            .append_pair("queue", queue)
+            .finish()
+    )
 }
 
 fn segment(text: &str) -> String {

@@ -58,7 +58,13 @@ impl Filters {
             target: text(&self.target),
             target_id: text(&self.target_id),
             // Nobody types the prefix of a person.
-            actor: text(&self.actor).map(|actor| if actor.contains(':') || actor == "system" { actor } else { format!("user:{actor}") }),
+            actor: text(&self.actor).map(|actor| {
+                if actor.contains(':') || actor == "system" {
+                    actor
+                } else {
+                    format!("user:{actor}")
+                }
+            }),
             action: text(&self.action),
             request_id: text(&self.request_id),
         })
@@ -154,12 +160,20 @@ impl AuditPage {
     /// The word of an action, or the action itself when it has none.
     fn action(&self, action: &str) -> String {
         let text = self.c.of("audit-action", action);
-        if text.exists() { text.to_string() } else { action.to_owned() }
+        if text.exists() {
+            text.to_string()
+        } else {
+            action.to_owned()
+        }
     }
 
     fn target(&self, target: &str) -> String {
         let text = self.c.of("audit-target", target);
-        if text.exists() { text.to_string() } else { target.to_owned() }
+        if text.exists() {
+            text.to_string()
+        } else {
+            target.to_owned()
+        }
     }
 }
 
@@ -169,7 +183,10 @@ pub(super) async fn list(
     State(site): State<Arc<Site>>,
     Query(filters): Query<Filters>,
 ) -> Result<Response, AppError> {
-    let page = site.store.audit_page(&filters.read()?, filters.before, PAGE).await?;
+    let page = site
+        .store
+        .audit_page(&filters.read()?, filters.before, PAGE)
+        .await?;
     html(&AuditPage {
         c: viewer.chrome(Nav::Audit),
         lines: page.items.into_iter().map(Line::of).collect(),

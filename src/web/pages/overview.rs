@@ -122,18 +122,33 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
     let waiting: i64 = samples.iter().map(|sample| sample.ledger.queued).sum();
     let running: i64 = samples.iter().map(|sample| sample.ledger.running).sum();
     let stale = newest.is_none_or(|at| at + site.numbers_fresh_for < c.now);
-    let mut rows: Vec<Row> = samples.into_iter().map(|sample| Row::of(sample, c.now, site.numbers_fresh_for)).collect();
+    let mut rows: Vec<Row> = samples
+        .into_iter()
+        .map(|sample| Row::of(sample, c.now, site.numbers_fresh_for))
+        .collect();
     rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.name.cmp(&b.name)));
     rows.truncate(QUEUES_SHOWN);
     ledger::complete(&site, &mut rows, c.now).await?;
-    let hour = site.store.throughput(c.now - Duration::from_secs(3600), None).await?;
-    let wrong = incidents.iter().filter(|incident| needs_attention(incident.verdict)).count();
-    let blind = incidents.iter().any(|incident| !needs_attention(incident.verdict));
+    let hour = site
+        .store
+        .throughput(c.now - Duration::from_secs(3600), None)
+        .await?;
+    let wrong = incidents
+        .iter()
+        .filter(|incident| needs_attention(incident.verdict))
+        .count();
+    let blind = incidents
+        .iter()
+        .any(|incident| !needs_attention(incident.verdict));
     let attention = (wrong + alone.len()) as u64;
     html(&OverviewPage {
         status: Status::of(attention, blind, newest, stale),
         incidents_left: incidents.len().saturating_sub(INCIDENTS_SHOWN),
-        incidents: incidents.iter().take(INCIDENTS_SHOWN).map(|row| Card::of_incident(c.l, row)).collect(),
+        incidents: incidents
+            .iter()
+            .take(INCIDENTS_SHOWN)
+            .map(|row| Card::of_incident(c.l, row))
+            .collect(),
         alone: Card::of_stalls(&site, c.l, &alone).await?,
         alone_left,
         rows,

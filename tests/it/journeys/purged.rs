@@ -53,8 +53,6 @@ async fn a_purged_message_is_found_within_20_s_at_default_settings_and_the_task_
             (&json!("queued"), &json!(2)),
             "{requeued}"
         );
-        let worker = plant.worker(&queue, 1);
-        client.until(&task, "succeeded").await;
         let closed = eventually(PATIENCE, "the finding is closed", async || {
             let closed = items(
                 &client
@@ -68,6 +66,8 @@ async fn a_purged_message_is_found_within_20_s_at_default_settings_and_the_task_
         })
         .await;
         assert_eq!(closed["closed_reason"], "requeued", "{closed}");
+        let worker = plant.worker(&queue, 1);
+        client.until(&task, "succeeded").await;
         eventually(PATIENCE, "nothing is open any more", async || {
             let open = items(&client.get(&format!("/api/v1/stalls?queue={queue}")).await.done());
             let incidents = items(&client.get("/api/v1/incidents").await.done());

@@ -10,7 +10,7 @@ use crate::{
     store::{Depth, LedgerSample},
     web::{
         Site,
-        chart::{self, Spark, Span},
+        chart::{self, Span, Spark},
         error::AppError,
         pages::address,
     },
@@ -111,7 +111,10 @@ impl Row {
             Health::Unknown => 2,
             Health::Ok => 3,
         };
-        (health, self.ledger.map_or(0, |ledger| -(ledger.queued + ledger.running)))
+        (
+            health,
+            self.ledger.map_or(0, |ledger| -(ledger.queued + ledger.running)),
+        )
     }
 }
 
@@ -128,16 +131,23 @@ pub(crate) async fn complete(site: &Site, rows: &mut [Row], now: Time) -> Result
     let names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut waiting: HashMap<String, Time> = site.store.waiting_since(&names).await?.into_iter().collect();
-    let span = Span { from: now - SPARK, until: now };
+    let span = Span {
+        from: now - SPARK,
+        until: now,
+    };
     let minutes = i64::try_from(SPARK.as_secs() / 60 + 1).unwrap_or(i64::MAX);
-    let readings = i64::try_from(names.len()).unwrap_or(i64::MAX).saturating_mul(minutes);
+    let readings = i64::try_from(names.len())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(minutes);
     let mut depths: HashMap<String, chart::Points> = HashMap::new();
     for Depth { queue, at, messages } in site.store.depths(&names, span.from, readings).await? {
         depths.entry(queue).or_default().push((at, messages));
     }
     for row in rows {
         row.waited_ms = waiting.remove(&row.name).map(|at| now.ms_since(at));
-        row.spark = depths.get(&row.name).and_then(|points| chart::spark(span, points));
+        row.spark = depths
+            .get(&row.name)
+            .and_then(|points| chart::spark(span, points));
     }
     Ok(())
 }

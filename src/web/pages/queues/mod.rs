@@ -57,8 +57,10 @@ async fn list(
     let more = queues.len() > PAGE;
     queues.truncate(PAGE);
     let samples = site.store.latest_samples(after, one_more).await?;
-    let mut samples: HashMap<String, _> =
-        samples.into_iter().map(|sample| (sample.queue.clone(), sample)).collect();
+    let mut samples: HashMap<String, _> = samples
+        .into_iter()
+        .map(|sample| (sample.queue.clone(), sample))
+        .collect();
     let mut rows: Vec<Row> = queues
         .into_iter()
         .map(|queue| match samples.remove(&queue.name) {
@@ -70,7 +72,10 @@ async fn list(
     let last = rows.last().filter(|_| more).map(|row| row.name.as_str());
     html(&QueuesPage {
         older: last.map(|name| {
-            format!("/admin/queues?{}", Serializer::new(String::new()).append_pair("after", name).finish())
+            format!(
+                "/admin/queues?{}",
+                Serializer::new(String::new()).append_pair("after", name).finish()
+            )
         }),
         newer: place.after.as_ref().map(|_| "/admin/queues"),
         rows,

@@ -21,7 +21,10 @@ use crate::{
         findings::severity,
         html,
         layout::{Chrome, Nav},
-        pages::{address, stalls::card::{About, Card}},
+        pages::{
+            address,
+            stalls::card::{About, Card},
+        },
         session::Viewer,
     },
 };
@@ -122,7 +125,10 @@ pub(super) async fn show(
 ) -> Result<Response, AppError> {
     let c = viewer.chrome(Nav::Queues);
     let store = &site.store;
-    let queue = store.queue(&name).await?.ok_or(AppError::new(Problem::NotFound))?;
+    let queue = store
+        .queue(&name)
+        .await?
+        .ok_or(AppError::new(Problem::NotFound))?;
     let sample = store.latest_sample(&name).await?;
     let newest = sample.as_ref().map(|sample| sample.at);
     let mut row = match sample {
@@ -131,12 +137,20 @@ pub(super) async fn show(
     };
     ledger::complete(&site, std::slice::from_mut(&mut row), c.now).await?;
     let range = asked.range.unwrap_or(Range::Hour);
-    let span = Span { from: c.now - range.span(), until: c.now };
-    let samples = store.samples(&name, span.from, span.until, range.every(), range.most()).await?;
+    let span = Span {
+        from: c.now - range.span(),
+        until: c.now,
+    };
+    let samples = store
+        .samples(&name, span.from, span.until, range.every(), range.most())
+        .await?;
     let mut incidents = store.open_incidents(INCIDENTS).await?;
     incidents.retain(|incident| incident.subject.scope == Scope::Queue && incident.subject.name == name);
     incidents.sort_by_key(|incident| severity(incident.verdict));
-    let of_queue = StallFilter { queue: Some(name.clone()), ..StallFilter::default() };
+    let of_queue = StallFilter {
+        queue: Some(name.clone()),
+        ..StallFilter::default()
+    };
     let mut stalls = store.open_stalls(&of_queue, None, STALLS as i64 + 1).await?;
     let stalls_left = stalls.len() > STALLS;
     stalls.truncate(STALLS);
@@ -151,7 +165,9 @@ pub(super) async fn show(
         incidents: incidents.iter().map(|row| Card::of_incident(c.l, row)).collect(),
         stalls: Card::of_stalls(&site, c.l, &stalls).await?,
         stalls_left,
-        hour: store.throughput(c.now - Duration::from_secs(3600), Some(&name)).await?,
+        hour: store
+            .throughput(c.now - Duration::from_secs(3600), Some(&name))
+            .await?,
         queue,
         row,
         range,
@@ -173,7 +189,10 @@ fn charts(span: Span, samples: &[LedgerSample]) -> Option<[Chart; 2]> {
         series(|sample| sample.ledger.messages_unacknowledged),
         series(|sample| Some(sample.ledger.queued + sample.ledger.running)),
     ];
-    Some([chart::chart(960, 240, span, &series), chart::chart(340, 220, span, &series)])
+    Some([
+        chart::chart(960, 240, span, &series),
+        chart::chart(340, 220, span, &series),
+    ])
 }
 
 /// A few of the samples, evenly, newest first.

@@ -91,7 +91,10 @@ impl Card {
                 about: About::Task {
                     id: row.task_id,
                     short: short(row.task_id),
-                    name: names.get(&row.task_id).cloned().unwrap_or_else(|| short(row.task_id)),
+                    name: names
+                        .get(&row.task_id)
+                        .cloned()
+                        .unwrap_or_else(|| short(row.task_id)),
                     queue_href: address::queue(&row.queue),
                     queue: row.queue.clone(),
                 },

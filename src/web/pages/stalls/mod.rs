@@ -67,7 +67,11 @@ impl Filters {
             word => Some(word.parse().map_err(|_| AppError::new(Problem::BadRequest))?),
         };
         let queue = Some(self.queue.trim().to_owned()).filter(|queue| !queue.is_empty());
-        Ok(StallFilter { verdict, queue, incident_id: self.incident })
+        Ok(StallFilter {
+            verdict,
+            queue,
+            incident_id: self.incident,
+        })
     }
 
     fn any(&self) -> bool {
@@ -83,7 +87,12 @@ impl Filters {
     }
 
     fn with_view(&self, view: View) -> Self {
-        Self { view: Some(view), before: None, closed_before: None, ..self.clone() }
+        Self {
+            view: Some(view),
+            before: None,
+            closed_before: None,
+            ..self.clone()
+        }
     }
 
     fn first(&self) -> String {
@@ -91,7 +100,12 @@ impl Filters {
     }
 
     fn after(&self, id: Uuid, closed_at: Option<Time>) -> String {
-        Self { before: Some(id), closed_before: closed_at, ..self.clone() }.address()
+        Self {
+            before: Some(id),
+            closed_before: closed_at,
+            ..self.clone()
+        }
+        .address()
     }
 
     fn address(&self) -> String {
@@ -162,29 +176,48 @@ async fn list(
     let mut older = None;
     let (incidents, stalls) = match (view, filter.incident_id) {
         (View::Open, Some(id)) => {
-            let incident = store.incident(id).await?.ok_or(AppError::new(Problem::NotFound))?;
-            (vec![incident], store.open_stalls(&filter, filters.before, one_more).await?)
+            let incident = store
+                .incident(id)
+                .await?
+                .ok_or(AppError::new(Problem::NotFound))?;
+            (
+                vec![incident],
+                store.open_stalls(&filter, filters.before, one_more).await?,
+            )
         }
         (View::Open, None) => {
             let mut incidents = store.open_incidents(INCIDENTS).await?;
             incidents.retain(|incident| {
                 filter.verdict.is_none_or(|verdict| verdict == incident.verdict)
-                    && filter.queue.as_ref().is_none_or(|queue| *queue == incident.subject.name)
+                    && filter
+                        .queue
+                        .as_ref()
+                        .is_none_or(|queue| *queue == incident.subject.name)
             });
             incidents.sort_by_key(|incident| (severity(incident.verdict), incident.since));
             // The causes stand above the first page only.
             if filters.before.is_some() {
                 incidents.clear();
             }
-            (incidents, store.open_stalls_alone(&filter, filters.before, one_more).await?)
+            (
+                incidents,
+                store.open_stalls_alone(&filter, filters.before, one_more).await?,
+            )
         }
-        (View::Closed, _) => (Vec::new(), store.closed_stalls(&filter, filters.cursor(), one_more).await?),
+        (View::Closed, _) => (
+            Vec::new(),
+            store.closed_stalls(&filter, filters.cursor(), one_more).await?,
+        ),
         (View::Incidents, _) => {
             let queue = filter.queue.as_deref();
-            let mut incidents = store.closed_incidents(filter.verdict, queue, filters.cursor(), one_more).await?;
+            let mut incidents = store
+                .closed_incidents(filter.verdict, queue, filters.cursor(), one_more)
+                .await?;
             if incidents.len() > PAGE {
                 incidents.truncate(PAGE);
-                older = incidents.last().map(|last| filters.after(last.id, last.closed_at));
+                older = incidents
+                    .last()
+                    .map(|last| filters.after(last.id, last.closed_at));
             }
             (incidents, Vec::new())
         }

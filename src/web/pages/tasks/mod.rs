@@ -20,12 +20,13 @@ use uuid::Uuid;
 use crate::{
     domain::finding::{About, FORMS, Verdict},
     web::{
-    Site,
-    error::AppError,
-    html,
-    layout::{Chrome, Nav},
-    session::Viewer,
-}};
+        Site,
+        error::AppError,
+        html,
+        layout::{Chrome, Nav},
+        session::Viewer,
+    },
+};
 pub(super) use bulk::REASON_CHARS;
 use filter::{Filters, Tab, Wrong};
 use row::Row;
@@ -86,7 +87,11 @@ async fn list(
     let (tasks, next) = page.map_or((Vec::new(), None), |page| (page.items, page.next));
     let c = viewer.chrome(Nav::Tasks);
     let mut tasks: Vec<Row> = tasks.into_iter().map(|view| Row::of(view, c.now)).collect();
-    let open: Vec<Uuid> = tasks.iter().filter(|task| !task.state.is_end()).map(|task| task.id).collect();
+    let open: Vec<Uuid> = tasks
+        .iter()
+        .filter(|task| !task.state.is_end())
+        .map(|task| task.id)
+        .collect();
     if !open.is_empty() {
         for stall in site.store.stalls_of_tasks(&open).await? {
             if let Some(task) = tasks.iter_mut().find(|task| task.id == stall.task_id) {
