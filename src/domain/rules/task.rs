@@ -142,7 +142,8 @@ pub fn message_lost(suspect: Suspect, published_at: Time, loss: &Loss) -> Stall 
     let mut evidence = loss.evidence.clone();
     evidence.facts.dispatch = Some(suspect.dispatch);
     evidence.facts.published_at = Some(published_at);
-    let since = evidence.judged_at;
+    let span_ms = evidence.facts.span_ms.unwrap_or(0);
+    let since = Time::from_ms(evidence.judged_at.ms() - span_ms);
     let (verdict, proven) = (Verdict::MessageLost, Confidence::Proven);
     suspect.stall(verdict, proven, since, evidence, Some(loss.cause.clone()))
 }
@@ -288,11 +289,12 @@ pub struct OpenStall {
 /// Whether the task's own row says that the stall is over, and why. Never looks at the broker: what was proven lost
 /// does not come back by itself.
 pub fn over(stall: &OpenStall, now: Time) -> Option<CloseReason> {
-    if stall.state.is_end() {
-        return Some(CloseReason::Ended);
-    }
+    // What ended the stall comes first, whatever the task did afterwards.
     if stall.task_dispatch != stall.dispatch {
         return Some(CloseReason::Requeued);
+    }
+    if stall.state.is_end() {
+        return Some(CloseReason::Ended);
     }
     let beating = stall.lease_expires_at.is_some_and(|until| now < until);
     match stall.verdict {
