@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use unstuck::{
-    broker::{Publisher, QueueSpec, QueueType, TaskMessage},
+    broker::{PublishOutcome, Publisher, QueueSpec, QueueType, TaskMessage},
     domain::{
         task::{Attempt, NewTask, State, TaskView},
         transition::Event,
@@ -159,11 +159,15 @@ impl Workshop {
             priority: 0,
             traceparent: None,
         };
-        let outcomes = self.publisher.publish(vec![message]).await;
-        assert!(
-            matches!(outcomes[..], [unstuck::broker::PublishOutcome::Confirmed]),
-            "{outcomes:?}"
-        );
+        // RabbitMQ refuses a message, now and then, when its quorum queue has only just been declared.
+        eventually(PATIENCE, "the message is confirmed", async || {
+            match self.publisher.publish(vec![message.clone()]).await.remove(0) {
+                PublishOutcome::Confirmed => Some(()),
+                PublishOutcome::Nacked => None,
+                outcome => panic!("{outcome:?}"),
+            }
+        })
+        .await;
     }
 
     pub async fn act(&self, task_id: Uuid, event: Event) -> Outcome {
