@@ -69,7 +69,8 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, to_lose: Arc<Atom
                 let commits = up[..read].windows(6).any(|bytes| bytes == b"COMMIT");
                 if commits && to_lose.compare_exchange(1, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                     // Its answer says that it happened; nobody else hears it.
-                    server.read(&mut down).await.expect("the commit's answer");
+                    let answered = server.read(&mut down).await.expect("the commit's answer");
+                    assert!(answered > 0, "PostgreSQL answers a commit");
                     return;
                 }
             }
