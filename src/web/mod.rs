@@ -5,7 +5,7 @@
 //! A page is a struct whose fields are exactly what its template reads, decided but not formatted, and whose first
 //! field is its frame:
 //!
-//! ```ignore
+//! ```text
 //! #[derive(Template)]
 //! #[template(path = "queues/show.html")]
 //! struct QueuePage { c: Chrome, queue: Queue, samples: Vec<Sample> }
