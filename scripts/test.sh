@@ -132,10 +132,7 @@ else
   case ${1:-all} in
     all) rust; browser ;;
     fast) rust -- --skip faults:: --skip browser ;;
-    faults)
-      export UNSTUCK_TEST_SOAK_S=${UNSTUCK_TEST_SOAK_S:-300}
-      rust --test it -- faults::
-      ;;
+    faults) rust --test it -- faults:: ;;
     browser) browser ;;
     *) rust -- "$@" ;;
   esac

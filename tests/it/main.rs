@@ -4,7 +4,6 @@ mod api;
 mod architecture;
 mod catalogue;
 mod detector;
-mod faults;
 mod journeys;
 mod rabbitmq;
 mod store;
