@@ -132,7 +132,10 @@ else
   case ${1:-all} in
     all) rust; browser ;;
     fast) rust -- --skip faults:: --skip browser ;;
-    faults) rust --test it -- faults:: ;;
+    faults)
+      export UNSTUCK_TEST_SOAK_S=${UNSTUCK_TEST_SOAK_S:-300}
+      rust --test it -- faults::
+      ;;
     browser) browser ;;
     *) rust -- "$@" ;;
   esac

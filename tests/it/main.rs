@@ -4,6 +4,7 @@ mod api;
 mod architecture;
 mod catalogue;
 mod detector;
+mod faults;
 mod journeys;
 mod rabbitmq;
 mod store;

@@ -173,16 +173,21 @@ async fn settling_a_window_takes_no_longer_when_many_tasks_wait() {
                 .clone()
                 .expect("not refused");
         };
+        // The best of three: a busy machine is slow at times.
         let settle = async || {
-            let rows = store.take_due(500, LEASE).await.expect("taken");
-            assert_eq!(rows.len(), 500);
-            let began = Instant::now();
-            store.settle(&rows, &[]).await.expect("settled");
-            began.elapsed()
+            let mut best = Duration::MAX;
+            for _ in 0..3 {
+                let rows = store.take_due(200, LEASE).await.expect("taken");
+                assert_eq!(rows.len(), 200);
+                let began = Instant::now();
+                store.settle(&rows, &[]).await.expect("settled");
+                best = best.min(began.elapsed());
+            }
+            best
         };
-        start(500).await;
+        start(600).await;
         let few = settle().await;
-        for _ in 0..10 {
+        for _ in 0..12 {
             start(1000).await;
         }
         let many = settle().await;

@@ -24,6 +24,7 @@ struct Shared {
     confirms_to_drop: AtomicU32,
     confirms_to_cut: AtomicU32,
     acks_to_cut: AtomicU32,
+    publishes_to_cut: AtomicU32,
     connections: AtomicU32,
 }
 
@@ -51,6 +52,7 @@ impl Chaos {
             confirms_to_drop: AtomicU32::new(0),
             confirms_to_cut: AtomicU32::new(0),
             acks_to_cut: AtomicU32::new(0),
+            publishes_to_cut: AtomicU32::new(0),
             connections: AtomicU32::new(0),
         });
         let chaos = Self { port, shared };
@@ -96,6 +98,11 @@ impl Chaos {
         self.shared.acks_to_cut.store(1, Ordering::SeqCst);
     }
 
+    /// Resets the connection instead of passing the client's next message on: it never arrives.
+    pub fn cut_on_publish(&self) {
+        self.shared.publishes_to_cut.store(1, Ordering::SeqCst);
+    }
+
     /// Whether everything that was to be dropped or cut has been.
     pub fn is_spent(&self) -> bool {
         let shared = &self.shared;
@@ -103,6 +110,7 @@ impl Chaos {
             &shared.confirms_to_drop,
             &shared.confirms_to_cut,
             &shared.acks_to_cut,
+            &shared.publishes_to_cut,
         ]
         .iter()
         .all(|left| left.load(Ordering::SeqCst) == 0)
@@ -176,11 +184,13 @@ impl Chaos {
     }
 
     fn verdict(&self, frame: &[u8], way: Way) -> Verdict {
-        let ack = frame[0] == 1 && frame[7..11] == [0, 60, 0, 80];
+        let is = |method: u8| frame[0] == 1 && frame[7..11] == [0, 60, 0, method];
+        let (publish, ack) = (is(40), is(80));
         match way {
             Way::ToClient if ack && take(&self.shared.confirms_to_cut) => Verdict::Cut,
             Way::ToClient if ack && take(&self.shared.confirms_to_drop) => Verdict::Drop,
             Way::ToBroker if ack && take(&self.shared.acks_to_cut) => Verdict::Cut,
+            Way::ToBroker if publish && take(&self.shared.publishes_to_cut) => Verdict::Cut,
             Way::ToClient | Way::ToBroker => Verdict::Pass,
         }
     }

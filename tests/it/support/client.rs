@@ -29,7 +29,27 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: String,
-    calls: Arc<Mutex<Vec<(String, Outcome)>>>,
+    calls: Arc<Calls>,
+}
+
+/// How many of its calls a failed test shows.
+const LAST_CALLS: usize = 20;
+
+/// What was called, and what came of it; shown when the test fails.
+#[derive(Default)]
+struct Calls(Mutex<Vec<(String, Outcome)>>);
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(calls) = self.0.lock()
+        {
+            eprintln!("— the last calls:");
+            for (call, outcome) in calls.iter().rev().take(LAST_CALLS).rev() {
+                eprintln!("{call}: {outcome:?}");
+            }
+        }
+    }
 }
 
 /// An answer.
@@ -98,7 +118,7 @@ impl Client {
             Ok(reply) => Outcome::Unknown(format!("{} {}", reply.status, reply.body)),
             Err(error) => Outcome::Unknown(error.clone()),
         };
-        let mut calls = self.calls.lock().expect("not poisoned");
+        let mut calls = self.calls.0.lock().expect("not poisoned");
         calls.push((format!("{method} {path} {}", key.unwrap_or_default()), outcome));
         answered
     }
@@ -179,11 +199,6 @@ impl Client {
             (reply.status == 200 && is(&reply.body)).then_some(reply.body)
         })
         .await
-    }
-
-    /// What was called, and what came of it.
-    pub fn calls(&self) -> Vec<(String, Outcome)> {
-        self.calls.lock().expect("not poisoned").clone()
     }
 }
 

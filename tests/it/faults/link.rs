@@ -1,0 +1,170 @@
+//! Connections to the broker that are cut or lose something.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{PAIRS, all_succeed, load};
+use crate::support::{
+    broker::amqp_url,
+    chaos::Chaos,
+    client::PATIENCE,
+    load::promised_at_last,
+    plant::{BOTH, Engine, Plant},
+    wait::eventually,
+};
+
+#[tokio::test]
+async fn a_broker_that_is_away_at_start_and_while_publishing_costs_no_start_and_is_found_again_within_5_s() {
+    for engine in BOTH {
+        let chaos = Chaos::before(&amqp_url()).await;
+        chaos.go_away();
+        let plant = Plant::new(engine).await.through(&chaos);
+        let serve = plant.serve().await;
+        let client = &serve.client;
+        let queue = plant.queue("away");
+        let _worker = plant.worker(&queue, 4);
+        let ready = client.get("/readyz").await.done();
+        assert_eq!(
+            ready["status"], "degraded",
+            "it takes starts all the same: {ready}"
+        );
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(client.start(json!({"kind": "one", "queue": queue})).await);
+        }
+        chaos.come_back();
+        let mended = Instant::now();
+        client
+            .until_task(&ids[0], "its message went out", |task| task["state"] != "queued")
+            .await;
+        eprintln!("run {:?} after the broker came back", mended.elapsed());
+        // Five seconds, and what a busy test machine adds.
+        assert!(
+            mended.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            mended.elapsed()
+        );
+
+        let load = load(vec![client.clone(), client.clone()], &queue);
+        for _ in 0..3 {
+            load.until_more(15).await;
+            chaos.go_away();
+            load.until_more(15).await;
+            chaos.come_back();
+            eventually(PATIENCE, "the links are up", async || {
+                let ready = client.get("/readyz").await.done();
+                (ready["status"] == "ok").then_some(())
+            })
+            .await;
+        }
+        ids.extend(promised_at_last(client, load.stop().await).await);
+        all_succeed(&plant, &ids).await;
+        plant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn messages_and_confirms_that_are_lost_on_the_way_cost_no_task_and_run_none_twice() {
+    for (engine, queue_type) in PAIRS {
+        let chaos = Chaos::before(&amqp_url()).await;
+        let plant = Plant::new(engine)
+            .await
+            .set("QUEUE_TYPE", queue_type)
+            .through(&chaos);
+        let serve = plant.serve().await;
+        let queue = plant.queue("confirm");
+        let _worker = plant.worker(&queue, 4);
+        let load = load(vec![serve.client.clone(), serve.client.clone()], &queue);
+        load.until_more(10).await;
+        for _ in 0..2 {
+            chaos.cut_on_confirm();
+            eventually(PATIENCE, "a confirm is cut", async || {
+                chaos.is_spent().then_some(())
+            })
+            .await;
+            load.until_more(10).await;
+            chaos.cut_on_publish();
+            eventually(PATIENCE, "a message is cut", async || {
+                chaos.is_spent().then_some(())
+            })
+            .await;
+            load.until_more(10).await;
+        }
+        chaos.drop_confirms(2);
+        eventually(PATIENCE, "confirms are swallowed", async || {
+            chaos.is_spent().then_some(())
+        })
+        .await;
+        load.until_more(10).await;
+        let ids = promised_at_last(&serve.client, load.stop().await).await;
+        all_succeed(&plant, &ids).await;
+        plant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_acknowledgement_that_is_lost_brings_a_copy_that_does_nothing() {
+    for (engine, queue_type) in PAIRS {
+        let chaos = Chaos::before(&amqp_url()).await;
+        let plant = Plant::new(engine)
+            .await
+            .set("QUEUE_TYPE", queue_type)
+            .through(&chaos);
+        let serve = plant.serve().await;
+        let client = &serve.client;
+        let queue = plant.queue("ack");
+        let _worker = plant.worker(&queue, 2);
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            chaos.cut_on_client_ack();
+            let task = client
+                .start(json!({"kind": "one", "queue": queue, "payload": "steps=2"}))
+                .await;
+            client.until(&task, "succeeded").await;
+            eventually(PATIENCE, "the acknowledgement is cut", async || {
+                chaos.is_spent().then_some(())
+            })
+            .await;
+            ids.push(task);
+        }
+        let outside = plant.outside().await;
+        eventually(PATIENCE, "the copies are gone", async || {
+            (outside.look(&queue).await? == (0, 1)).then_some(())
+        })
+        .await;
+        all_succeed(&plant, &ids).await;
+        for id in &ids {
+            assert_eq!(client.outcomes(id).await, ["succeeded"]);
+        }
+        plant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_cut_from_the_broker_alone_keeps_its_task_while_it_beats() {
+    let chaos = Chaos::before(&amqp_url()).await;
+    let plant = Plant::new(Engine::Sqlite).await.through(&chaos);
+    let serve = plant.serve().await;
+    let client = &serve.client;
+    let queue = plant.queue("cut");
+    let (_one, _two) = (plant.worker(&queue, 2), plant.worker(&queue, 2));
+    let task = client
+        .start(json!({"kind": "one", "queue": queue, "payload": "hold=go"}))
+        .await;
+    plant.until_noted("STEP", &task, 1).await;
+    // Its message goes back to the queue and to the other worker, while the first one works on.
+    chaos.cut();
+    let next = client.start(json!({"kind": "one", "queue": queue})).await;
+    client.until(&next, "succeeded").await;
+    assert_eq!(
+        client.task(&task).await["attempt"],
+        1,
+        "a copy takes nothing from a living worker"
+    );
+    plant.open("go");
+    client.until(&task, "succeeded").await;
+    assert_eq!(client.outcomes(&task).await, ["succeeded"]);
+    all_succeed(&plant, &[task, next]).await;
+    plant.close().await;
+}
