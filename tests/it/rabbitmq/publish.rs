@@ -555,6 +555,7 @@ async fn a_queue_that_confirms_nothing_holds_up_no_other_and_comes_back_by_itsel
             .await
             .unwrap();
     }
+    let up = publisher.link().borrow().clone();
     node.ctl(&["eval", "sys:suspend('%2F_hanging')."]).await;
     let mixed = || [window("healthy", 50), window("hanging", 1)].concat();
     // The broker works a channel off in order: what follows the message for the hanging queue waits behind it.
@@ -588,4 +589,9 @@ async fn a_queue_that_confirms_nothing_holds_up_no_other_and_comes_back_by_itsel
 
     node.ctl(&["eval", "sys:resume('%2F_hanging')."]).await;
     until_confirmed(&publisher, "hanging", Duration::from_secs(5)).await;
+    assert_eq!(
+        *publisher.link().borrow(),
+        up,
+        "the connection was never given up"
+    );
 }
