@@ -50,6 +50,7 @@ end_step() {
 run() {
   local log=$dir/$1.log status=0 step shown
   shift
+  : >"$log" # the watcher below may be first
   TEST_STEP=$mark setsid timeout --foreground --kill-after=30 35m "$@" </dev/null >"$log" 2>&1 8>&- &
   step=$!
   tail -n +1 -f --pid=$step "$log" 8>&- &

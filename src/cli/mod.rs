@@ -5,6 +5,7 @@ mod settings;
 mod worker;
 
 use std::{
+    io::Write,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use crate::{
     config::Config,
     store::Store,
     telemetry,
+    web::api::openapi_json,
 };
 use settings::SettingArgs;
 use worker::WorkerArgs;
@@ -52,6 +54,8 @@ enum Command {
     Token(TokenCommand),
     /// Bring the database's tables up to date, and end.
     Migrate,
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
 }
 
 #[derive(Debug, Default, Args)]
@@ -75,6 +79,10 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: Cli) -> anyhow::Result<()> {
     let command = cli.command.unwrap_or_else(|| Command::All(AllArgs::default()));
+    if matches!(command, Command::Openapi) {
+        // Needs no settings: a build server without any may ask for it.
+        return Ok(writeln!(std::io::stdout(), "{}", openapi_json())?);
+    }
     let mut sources = cli.settings.gather()?;
     if matches!(command, Command::Demo) {
         sources.or_default("database_url", "sqlite://unstuck-demo.db");
@@ -97,6 +105,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
                 Command::User(command) => accounts::run_user(command, &config).await,
                 Command::Token(command) => accounts::run_token(command, &config).await,
                 Command::Migrate => migrate(&config).await,
+                Command::Openapi => unreachable!("answered before any setting was read"),
             }
         };
         tokio::select! {

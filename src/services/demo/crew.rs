@@ -11,6 +11,9 @@ use tokio::process::{Child, Command};
 use super::{MAIL, REPORTS, VIDEO};
 use crate::domain::words::words;
 
+/// Between the two signals of the end; two that are closer than half a second count as one.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// How worker processes are started.
 #[derive(Clone, Debug)]
 pub struct CrewConfig {
@@ -156,10 +159,15 @@ impl Crew {
         self.signal(post, Signal::SIGCONT);
     }
 
-    /// Ends every worker, frozen ones too.
+    /// Ends every worker, frozen ones too. Whoever stops the demo does not want to wait for a minute's work: what takes
+    /// longer than a moment is handed back at the second signal.
     pub(super) async fn end(&mut self) {
         for post in Post::ALL {
             self.thaw(*post);
+            self.signal(*post, Signal::SIGTERM);
+        }
+        tokio::time::sleep(A_MOMENT).await;
+        for post in Post::ALL {
             self.signal(*post, Signal::SIGTERM);
         }
         for post in Post::ALL {

@@ -48,6 +48,20 @@ const CALLS: &[&str] = &[
 ];
 
 #[test]
+fn the_command_prints_the_document_without_any_setting() {
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_unstuck"))
+        .arg("openapi")
+        .env("UNSTUCK_LISTEN", "nonsense")
+        .output()
+        .expect("the binary starts");
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout).trim_end(),
+        api::openapi_json()
+    );
+}
+
+#[test]
 fn every_promised_call_is_described() {
     let document = document();
     let described: BTreeSet<String> = document["paths"]
