@@ -2,11 +2,11 @@
 //
 // A test file starts one site and closes it:
 //   const site = await startSite();   after(() => site.close());
-//   const page = await site.open('/login', { theme: 'dark', width: 390 });
+//   const page = await site.open('/admin', { as: 'operator', theme: 'dark', width: 390 });
 // Needs UNSTUCK_TEST_AMQP_URL and UNSTUCK_TEST_MANAGEMENT_URL (scripts/test.sh sets them); UNSTUCK_BIN is the program,
-// CHROMIUM the browser. Screenshots go to .run/screens/.
+// CHROMIUM the browser. A page that fails a check is left as a screenshot in .run/screens/; with SCREENS=1, every page.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -14,15 +14,19 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import axe from "axe-core";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const screens = join(root, ".run", "screens");
+/** In every page, as loading it later takes longer than what it does. */
+const axe = readFileSync(join(root, "node_modules/axe-core/axe.min.js"), "utf8");
+const binary = process.env.UNSTUCK_BIN ?? join(root, "target/debug/unstuck");
 
 /** The widths a page is looked at: a phone, a desk. */
 export const WIDTHS = [390, 1440];
 export const THEMES = ["light", "dark"];
+export const LOCALES = ["en", "zh-CN"];
 
 /**
  * Starts `unstuck all` on a new SQLite database and a free port, and a browser. Queues of this site begin with
@@ -35,60 +39,87 @@ export async function startSite({ env = {} } = {}) {
   const admin = { email: "admin@example.com", password: randomBytes(12).toString("hex") };
   const token = randomBytes(24).toString("hex");
   const prefix = `browser-${randomBytes(4).toString("hex")}.`;
-  const log = join(folder, "log");
-  const logFile = openSync(log, "w");
-  const program = spawn(process.env.UNSTUCK_BIN ?? join(root, "target/debug/unstuck"), ["all"], {
-    cwd: folder,
-    env: {
-      PATH: process.env.PATH,
-      UNSTUCK_DATABASE_URL: `sqlite://${folder}/unstuck.db`,
-      UNSTUCK_DATA_DIR: join(folder, "data"),
-      UNSTUCK_AMQP_URL: needed("UNSTUCK_TEST_AMQP_URL"),
-      UNSTUCK_MANAGEMENT_URL: needed("UNSTUCK_TEST_MANAGEMENT_URL"),
-      UNSTUCK_LISTEN: new URL(url).host,
-      UNSTUCK_ADMIN_EMAIL: admin.email,
-      UNSTUCK_ADMIN_PASSWORD: admin.password,
-      UNSTUCK_API_TOKEN: token,
-      ...env,
-    },
-    stdio: ["ignore", logFile, logFile],
-  });
-  closeSync(logFile);
-  const ended = new Promise((resolve) => {
-    program.once("exit", (code, signal) => resolve(`ended with ${code ?? signal}`));
-    program.once("error", (error) => resolve(`did not start: ${error.message}`));
-  });
-  let end;
-  ended.then((how) => (end = how));
-  const killIt = () => program.kill("SIGKILL"); // also when the test process fails without closing the site
-  process.once("exit", killIt);
-
-  const answers = () => {
-    if (end) throw new Error(`unstuck ${end}\n${readFileSync(log, "utf8").slice(-4000)}`);
-    return fetch(`${url}/healthz`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
+  const settings = {
+    PATH: process.env.PATH,
+    UNSTUCK_DATABASE_URL: `sqlite://${folder}/unstuck.db`,
+    UNSTUCK_DATA_DIR: join(folder, "data"),
+    UNSTUCK_AMQP_URL: needed("UNSTUCK_TEST_AMQP_URL"),
+    UNSTUCK_MANAGEMENT_URL: needed("UNSTUCK_TEST_MANAGEMENT_URL"),
+    UNSTUCK_LISTEN: new URL(url).host,
+    UNSTUCK_ADMIN_EMAIL: admin.email,
+    UNSTUCK_ADMIN_PASSWORD: admin.password,
+    UNSTUCK_API_TOKEN: token,
+    ...env,
   };
-  await until(answers, `${url}/healthz answers`, 30_000);
+  const run = (args, more = {}) => start(args, { ...settings, ...more }, folder);
+  const workers = [];
+  const people = { admin };
+  const states = new Map();
+  let server;
   const browser = await launch();
 
-  return {
+  /** What a browser keeps of a login in `role`; everybody signs in once. */
+  function stateOf(role) {
+    if (!states.has(role)) states.set(role, signIn(role));
+    return states.get(role);
+  }
+
+  async function signIn(role) {
+    const page = await openPage(browser, url, "/login");
+    await logIn(page, await site.person(role));
+    const state = await page.context().storageState();
+    await closePage(page);
+    return state;
+  }
+
+  const site = {
     url,
     admin,
     prefix,
     /** The server's log so far. */
-    log: () => readFileSync(log, "utf8"),
+    log: () => server.log(),
 
-    /** Opens `path` in a browser context of its own; see `openPage`. */
-    open: (path, options) => openPage(browser, url, path, options),
+    /** Starts the server, again after `stop`, and waits until it answers. */
+    async start() {
+      server = run(["all"]);
+      const answers = () => {
+        if (server.end) throw new Error(`unstuck ${server.end}\n${server.log().slice(-4000)}`);
+        return fetch(`${url}/healthz`).then(
+          (answer) => answer.ok,
+          () => false,
+        );
+      };
+      await until(answers, `${url}/healthz answers`, 30_000);
+    },
 
-    /** Opens `path` as the administrator, who logs in through the form. */
-    async openAsAdmin(path, options) {
-      const page = await openPage(browser, url, "/login", options);
-      await logIn(page, admin);
-      await page.goto(url + path);
-      return page;
+    /** Stops the server in good order. */
+    async stop() {
+      const how = await server.stop();
+      const log = server.log();
+      assert.equal(how, "ended with 0", `the server stops cleanly when asked\n${log.slice(-4000)}`);
+    },
+
+    /**
+     * Opens `path` in a browser context of its own; see `openPage`. With `as` (viewer, operator, admin) somebody of that
+     * role is signed in.
+     */
+    async open(path, { as, ...options } = {}) {
+      const storageState = as && (await stateOf(as));
+      return openPage(browser, url, path, { ...options, storageState });
+    },
+
+    /** Somebody with that role: e-mail address and password. */
+    async person(role) {
+      people[role] ??= await site.addPerson(`${role}@example.com`, role);
+      return people[role];
+    },
+
+    async addPerson(email, role) {
+      const added = await promisify(execFile)(binary, ["user", "add", email, "--role", role], {
+        cwd: folder,
+        env: settings,
+      });
+      return { email, password: /first password: (.*)/.exec(added.stdout)[1] };
     },
 
     /** Calls the JSON API with a token of every scope. Fails unless the answer is 2xx; returns its body. */
@@ -103,22 +134,66 @@ export async function startSite({ env = {} } = {}) {
       return text === "" ? null : JSON.parse(text);
     },
 
+    /** Starts `unstuck worker` on the queue; `exec` is the program with its arguments. It ends with the site at last. */
+    worker(queue, exec, more = {}) {
+      const worker = run(["worker", "--queue", queue, "--exec", ...exec], more);
+      workers.push(worker);
+      return worker;
+    },
+
+    /** Throws the queue's messages away behind the site's back. */
+    async purge(queue) {
+      await management("DELETE", `/api/queues/%2f/${encodeURIComponent(queue)}/contents`);
+    },
+
+    async deleteQueue(queue) {
+      await management("DELETE", `/api/queues/%2f/${encodeURIComponent(queue)}`);
+    },
+
     async close() {
       await browser.close();
-      program.kill("SIGTERM");
-      const hung = setTimeout(killIt, 15_000);
-      const how = await ended;
-      clearTimeout(hung);
-      process.removeListener("exit", killIt);
+      for (const worker of workers) await worker.stop("SIGKILL");
+      await site.stop();
       await deleteQueues(prefix);
-      assert.equal(
-        how,
-        "ended with 0",
-        `the server stops cleanly when asked\n${readFileSync(log, "utf8").slice(-4000)}`,
-      );
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  await site.start();
+  return site;
+}
+
+let started = 0;
+
+/** Starts the program; it is killed at the latest when this process ends. */
+function start(args, env, folder) {
+  const log = join(folder, `log-${++started}`);
+  const file = openSync(log, "w");
+  const program = spawn(binary, args, { cwd: folder, env, stdio: ["ignore", file, file] });
+  closeSync(file);
+  const kill = (signal) => program.kill(signal);
+  const killIt = () => kill("SIGKILL");
+  process.once("exit", killIt);
+  const running = {
+    kill,
+    log: () => readFileSync(log, "utf8"),
+    /** How it ended; undefined while it runs. */
+    end: undefined,
+    ended: new Promise((resolve) => {
+      program.once("exit", (code, signal) => resolve(`ended with ${code ?? signal}`));
+      program.once("error", (error) => resolve(`did not start: ${error.message}`));
+    }),
+    /** Asks it to end and says how it did. */
+    async stop(signal = "SIGTERM") {
+      kill(signal);
+      const hung = setTimeout(killIt, 15_000);
+      const how = await running.ended;
+      clearTimeout(hung);
+      process.removeListener("exit", killIt);
+      return how;
+    },
+  };
+  running.ended.then((how) => (running.end = how));
+  return running;
 }
 
 /** Waits until `condition` gives something truthy and returns that; fails after `within` ms, naming `what`. */
@@ -153,10 +228,10 @@ export async function assertQuiet(page) {
   assert.deepEqual([...page.troubles, ...blocked], [], `${page.url()} has no errors`);
 }
 
-/** No accessibility rule that axe-core knows is broken. */
-export async function assertAccessible(page) {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+/** No accessibility rule that axe-core knows is broken; with `rules`, of these. */
+export async function assertAccessible(page, rules) {
+  const options = { resultTypes: ["violations"], ...(rules && { runOnly: rules }) };
+  const { violations } = await page.evaluate((options) => window.axe.run(document, options), options);
   const broken = violations.flatMap(({ id, help, nodes }) =>
     nodes.map(
       (node) =>
@@ -184,22 +259,53 @@ export async function assertFits(page) {
   assert.deepEqual(wide, [], `${page.url()} fits into ${page.viewportSize().width} px`);
 }
 
-/** Everything a page must be: quiet, accessible, no wider than the window. Leaves a screenshot under `name`. */
-export async function assertGood(page, name) {
+/** Everything a page must be: quiet, accessible, no wider than the window. A screenshot under `name` shows what is not. */
+export async function assertGood(page, name, rules) {
+  try {
+    await assertFits(page);
+    await assertAccessible(page, rules);
+    await assertQuiet(page);
+    if (process.env.SCREENS) await shoot(page, name);
+  } catch (error) {
+    error.message = `${name}: ${error.message}`;
+    await shoot(page, name).catch((why) => (error.message += `\n(no screenshot: ${why.message})`));
+    throw error;
+  }
+}
+
+/** The page is good on a phone and on a desk, light and dark, without being loaded again. */
+export async function assertGoodInEveryLook(page, name) {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: width < 600 ? 844 : 900 });
+    for (const theme of THEMES) {
+      await page.emulateMedia({ colorScheme: theme });
+      await settle(page);
+      // Light and dark differ in colours alone.
+      await assertGood(page, `${name}-${width}-${theme}`, theme === "dark" ? ["color-contrast"] : undefined);
+    }
+  }
+}
+
+/** Waits until nothing on the page is on its way from one colour or place to another. */
+async function settle(page) {
+  await page.evaluate(async () => {
+    do await new Promise(requestAnimationFrame);
+    while (document.getAnimations().some((animation) => animation.playState === "running"));
+  });
+}
+
+async function shoot(page, name) {
   mkdirSync(screens, { recursive: true });
-  await page.screenshot({ path: join(screens, `${name}.png`), fullPage: true });
-  await assertFits(page);
-  await assertAccessible(page);
-  await assertQuiet(page);
+  await page.screenshot({ path: join(screens, `${name}.png`), fullPage: true, timeout: 60_000 });
 }
 
 /**
  * A page in a context of its own. Options: `theme` light|dark, `width` in px, `locale` ('en', 'zh-CN'), `scripts: false`
- * for a browser without JavaScript. `page.troubles` gathers what goes wrong; an answer that a test provokes is expected
- * by its status: `expect: [403]`.
+ * for a browser without JavaScript. `page.troubles` gathers what goes wrong, except what a test provokes: answers by
+ * their status, console messages by a pattern (`expect: [403, /refused/]`).
  */
 async function openPage(browser, url, path, options = {}) {
-  const { theme = "light", width = 1440, locale = "en", scripts = true, expect = [] } = options;
+  const { theme = "light", width = 1440, locale = "en", scripts = true, expect = [], storageState } = options;
   const context = await browser.newContext({
     baseURL: url,
     colorScheme: theme,
@@ -207,8 +313,10 @@ async function openPage(browser, url, path, options = {}) {
     locale,
     javaScriptEnabled: scripts,
     reducedMotion: "reduce",
+    storageState,
   });
   context.setDefaultTimeout(10_000);
+  await context.addInitScript(axe);
   await context.addInitScript(() => {
     window.__blocked = [];
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -218,26 +326,34 @@ async function openPage(browser, url, path, options = {}) {
     });
   });
   const page = await context.newPage();
+  watch(page, expect);
+  await page.goto(path);
+  return page;
+}
+
+/** Gathers in `page.troubles` what goes wrong on the page and is not in `expect`. */
+function watch(page, expect) {
+  page.expect = expect;
   page.troubles = [];
   page.on("pageerror", (error) =>
     page.troubles.push(`script error: ${error.stack || error.message || error}`),
   );
   page.on("console", (message) => {
-    const expected = expect.some((status) => message.text().includes(`status of ${status} `));
-    if (["error", "warning"].includes(message.type()) && !expected)
-      page.troubles.push(`console: ${message.text()}`);
+    const text = message.text();
+    const expected = page.expect.some((what) =>
+      what instanceof RegExp ? what.test(text) : text.includes(`status of ${what} `),
+    );
+    if (["error", "warning"].includes(message.type()) && !expected) page.troubles.push(`console: ${text}`);
   });
   page.on("response", (response) => {
     const status = response.status();
-    if (status >= 400 && !expect.includes(status)) page.troubles.push(`${status} for ${response.url()}`);
+    if (status >= 400 && !page.expect.includes(status)) page.troubles.push(`${status} for ${response.url()}`);
   });
   page.on("requestfailed", (request) => {
     const why = request.failure()?.errorText ?? "";
     // What the page itself broke off by going on to the next one, its event stream among it, is no trouble.
     if (why !== "net::ERR_ABORTED") page.troubles.push(`${why} for ${request.url()}`);
   });
-  await page.goto(path);
-  return page;
 }
 
 /** Debian's Chromium without the parts that call home. Only root needs to go without its sandbox. */
@@ -258,20 +374,26 @@ function launch() {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      "--host-resolver-rules=MAP unstuck.example 127.0.0.1",
     ],
   });
 }
 
 /** Deletes every queue whose name begins with `prefix`, dead-letter queues among them. */
 async function deleteQueues(prefix) {
-  const management = new URL(needed("UNSTUCK_TEST_MANAGEMENT_URL"));
-  const headers = { authorization: `Basic ${btoa(`${management.username}:${management.password}`)}` };
-  const queues = `${management.origin}/api/queues/%2f`;
-  const listed = await fetch(`${queues}?disable_stats=true&columns=name`, { headers });
+  const listed = await management("GET", "/api/queues/%2f?disable_stats=true&columns=name");
   for (const { name } of await listed.json()) {
-    if (name.startsWith(prefix))
-      await fetch(`${queues}/${encodeURIComponent(name)}`, { method: "DELETE", headers });
+    if (name.startsWith(prefix)) await management("DELETE", `/api/queues/%2f/${encodeURIComponent(name)}`);
   }
+}
+
+/** Calls the broker's management API. */
+async function management(method, path) {
+  const { origin, username, password } = new URL(needed("UNSTUCK_TEST_MANAGEMENT_URL"));
+  const headers = { authorization: `Basic ${btoa(`${username}:${password}`)}` };
+  const answer = await fetch(origin + path, { method, headers });
+  assert.ok(answer.ok, `${method} ${path} of the management API answered ${answer.status}`);
+  return answer;
 }
 
 function needed(name) {
