@@ -139,6 +139,14 @@ fact-lease_expires_at = Lease ended
 fact-resent_at = Message put out again
 fact-last_seen_at = Worker last listed by the broker
 fact-blind_since = No numbers since
+fact-lost_attempts = Attempts whose worker died
+fact-max_attempts = Attempts at most
+fact-cancel_requested_at = Cancelled
+fact-beat_at = Last heartbeat
+fact-next_attempt = Next attempt
+fact-next_worker = Its worker
+fact-next_started_at = Next attempt began
+fact-reported_at = Reported success
 fact-detail = Detail
 
 threshold-publish_grace_ms = Limit: grace to publish
@@ -152,6 +160,9 @@ threshold-backlog_target_ms = Limit: acceptable wait
 threshold-over_stable_ms = Limit: surplus for
 threshold-missing_stable_ms = Limit: queue missing for
 threshold-alarm_readings = Limit: readings with the alarm
+threshold-crash_loop = Limit: attempts whose worker died
+threshold-cancel_grace_ms = Limit: time to obey a cancel
+threshold-next_attempt = Held against the beginning of attempt
 threshold-blind_ms = Limit: without numbers for
 
 source-database = database

@@ -5,6 +5,9 @@ verdict-message_lost = Message lost
 verdict-worker_lost = Worker lost
 verdict-worker_silent = Worker silent
 verdict-overdue = Overdue
+verdict-crash_loop = Crash loop
+verdict-cancel_ignored = Cancel ignored
+verdict-double_run = Run twice
 verdict-no_consumers = No consumers
 verdict-consumers_stuck = Consumers stuck
 verdict-backlog = Backlog
@@ -72,6 +75,17 @@ stall-overdue-plain-remedy = Cancel the task, or let it go on.
 stall-unknown-plain = The lease of attempt { $attempt } ended { $lease_over } ago, and whether worker “{ $worker }” still lives can’t be told: the broker’s numbers are not there.
 stall-unknown-plain-remedy = Mend the connection to the management API. The message goes out again by itself meanwhile.
 
+stall-crash_loop-trying = This task has lost its worker { $lost_attempts } times since it was last granted attempts, the last time “{ $worker }”. It is tried again, { $max_attempts } times at most.
+stall-crash_loop-trying-remedy = Look at what it does to its worker: memory, disk, a crash. Cancel it if it must not run again; others may share its worker’s fate.
+stall-crash_loop-gave_up = This task has failed: { $lost_attempts } of its attempts ended with the death of their worker, the last time “{ $worker }”.
+stall-crash_loop-gave_up-remedy = Look at what it does to its worker: memory, disk, a crash. Retry it when that is mended, with another payload if need be.
+
+stall-cancel_ignored-plain = This task was cancelled { $cancelled_ago } ago, and worker “{ $worker }” goes on with attempt { $attempt }: its last heartbeat came { $beat_ago } ago.
+stall-cancel_ignored-plain-remedy = End the program, or restart the worker. The task is cancelled by itself when the lease ends; what the attempt reports until then counts.
+
+stall-double_run-plain = Attempt { $attempt } was given up, and its worker “{ $worker }” reported success after attempt { $next_attempt } (“{ $next_worker }”) had begun. Both did the work, and unless that report was only held up, at the same time.
+stall-double_run-plain-remedy = Look at what both attempts wrote outside. The result of attempt { $attempt } was not applied; it is on the timeline.
+
 # One cause, with all its tasks.
 
 incident-unpublished-untried = Tasks are due, and no attempt to publish their messages has ended yet. Waiting: { $stalled }.
@@ -107,6 +121,14 @@ incident-worker_silent-no_taker-remedy = Start a worker, and restart the silent 
 incident-worker_silent-taker_unknown = Worker “{ $worker }” is connected to the broker and has stopped renewing its leases. Of its tasks, waiting: { $stalled }, gone on: { $moved_on }, ended: { $ended }. Whether others can take them is not known.
 incident-worker_silent-taker_unknown-remedy = Check the workers of its queues, and restart the silent one.
 
+incident-crash_loop-trying = Tasks of “{ $queue }” lose their workers again and again. Tried again: { $stalled }, ended or granted anew: { $ended }.
+incident-crash_loop-trying-remedy = Look at what they have in common: memory, disk, a crash of the program. They stop by themselves when their attempts are used up.
+incident-crash_loop-gave_up = Tasks of “{ $queue }” have lost their workers again and again, and failed by it. Shown: { $stalled }.
+incident-crash_loop-gave_up-remedy = Look at what they have in common: memory, disk, a crash of the program. Retry them when that is mended.
+incident-cancel_ignored-plain = Worker “{ $worker }” goes on with tasks that were cancelled: { $stalled }. Ended meanwhile: { $ended }.
+incident-cancel_ignored-plain-remedy = End the programs, or restart the worker. The tasks are cancelled by themselves when their leases end.
+incident-double_run-plain = Worker “{ $worker }” reported successes of attempts that had been given up, after the next ones had begun. Tasks whose work was done twice: { $stalled }.
+incident-double_run-plain-remedy = Look at what these attempts wrote outside. Was the worker frozen, or cut off from the database?
 incident-no_consumers-plain = Nobody has consumed “{ $queue }” for { $span }. Messages waiting: { $ready }.
 incident-no_consumers-plain-remedy = Start workers for this queue. Do not requeue: the messages are there.
 incident-consumers_stuck-plain = The consumers of “{ $queue }” have not begun, renewed or finished anything for { $span }. Consumers: { $consumers }, messages they hold: { $unacknowledged }, messages waiting: { $ready }.
@@ -154,3 +176,4 @@ closed-replaced = another finding says it better
 closed-seen_again = the broker’s numbers are there again
 closed-settled = no task is left under it
 closed-forgotten = the queue is no longer one of ours
+closed-past = it was told for a day

@@ -133,6 +133,14 @@ fact-lease_expires_at = 租约到期
 fact-resent_at = 消息再次发出
 fact-last_seen_at = 代理最近列出该工作进程
 fact-blind_since = 自此没有数字
+fact-lost_attempts = 工作进程死亡的尝试
+fact-max_attempts = 最多尝试
+fact-cancel_requested_at = 取消时间
+fact-beat_at = 最近心跳
+fact-next_attempt = 下一次尝试
+fact-next_worker = 其工作进程
+fact-next_started_at = 下一次尝试开始
+fact-reported_at = 报告成功
 fact-detail = 详情
 
 threshold-publish_grace_ms = 界限：发布宽限
@@ -146,6 +154,9 @@ threshold-backlog_target_ms = 界限：可接受的等待
 threshold-over_stable_ms = 界限：持续多出
 threshold-missing_stable_ms = 界限：队列缺失
 threshold-alarm_readings = 界限：有告警的读数
+threshold-crash_loop = 上限：工作进程死亡的尝试
+threshold-cancel_grace_ms = 上限：服从取消的时间
+threshold-next_attempt = 对照的尝试序号
 threshold-blind_ms = 界限：没有数字
 
 source-database = 数据库

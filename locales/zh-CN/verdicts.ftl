@@ -5,6 +5,9 @@ verdict-message_lost = 消息丢失
 verdict-worker_lost = 工作进程丢失
 verdict-worker_silent = 工作进程无响应
 verdict-overdue = 超时
+verdict-crash_loop = 反复崩溃
+verdict-cancel_ignored = 取消被忽略
+verdict-double_run = 重复执行
 verdict-no_consumers = 无消费者
 verdict-consumers_stuck = 消费者卡住
 verdict-backlog = 积压
@@ -72,6 +75,17 @@ stall-overdue-plain-remedy = 取消该任务，或让它继续。
 stall-unknown-plain = 第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，无法判断工作进程 “{ $worker }” 是否存活：缺少代理的数字。
 stall-unknown-plain-remedy = 请修复与管理 API 的连接。其间消息会自动再次发出。
 
+stall-crash_loop-trying = 自上次授予尝试次数以来，该任务已 { $lost_attempts } 次失去工作进程，最近一次是 “{ $worker }”。它会被再次尝试，最多 { $max_attempts } 次。
+stall-crash_loop-trying-remedy = 请查看它对工作进程做了什么：内存、磁盘或崩溃。若不应再运行，请取消它；同一工作进程的其他任务可能受牵连。
+stall-crash_loop-gave_up = 该任务已失败：有 { $lost_attempts } 次尝试以工作进程死亡告终，最近一次是 “{ $worker }”。
+stall-crash_loop-gave_up-remedy = 请查看它对工作进程做了什么：内存、磁盘或崩溃。修复后再重试，必要时更换负载。
+
+stall-cancel_ignored-plain = 该任务已在 { $cancelled_ago } 前被取消，而工作进程 “{ $worker }” 仍在继续第 { $attempt } 次尝试：其最近一次心跳在 { $beat_ago } 前。
+stall-cancel_ignored-plain-remedy = 请结束该程序，或重启工作进程。租约到期后任务会自动取消；在此之前该次尝试的报告仍然有效。
+
+stall-double_run-plain = 第 { $attempt } 次尝试已被放弃，其工作进程 “{ $worker }” 却在第 { $next_attempt } 次尝试（“{ $next_worker }”）开始之后报告成功。两次都做了这项工作；除非该报告只是被延误，否则它们曾同时运行。
+stall-double_run-plain-remedy = 请检查两次尝试在外部写下了什么。第 { $attempt } 次尝试的结果未被采用，可在时间线上看到。
+
 # 一个原因及其所有任务。
 
 incident-unpublished-untried = { $stalled } 个任务已到期，其消息的发布尝试尚无一次结束。
@@ -107,6 +121,14 @@ incident-worker_silent-no_taker-remedy = 请启动工作进程，并重启无响
 incident-worker_silent-taker_unknown = 工作进程 “{ $worker }” 仍连接着代理，但已停止续租。其任务中，{ $stalled } 个在等待，{ $moved_on } 个已继续，{ $ended } 个已结束。是否有人能接手尚不可知。
 incident-worker_silent-taker_unknown-remedy = 请检查其队列的工作进程，并重启无响应的那个。
 
+incident-crash_loop-trying = “{ $queue }” 的任务反复失去工作进程。仍在重试：{ $stalled } 个；已结束或已重新授予次数：{ $ended } 个。
+incident-crash_loop-trying-remedy = 请查看它们的共同点：内存、磁盘或程序崩溃。尝试次数用完后会自动停止。
+incident-crash_loop-gave_up = “{ $queue }” 的任务反复失去工作进程并因此失败。显示 { $stalled } 个。
+incident-crash_loop-gave_up-remedy = 请查看它们的共同点：内存、磁盘或程序崩溃。修复后再重试。
+incident-cancel_ignored-plain = 工作进程 “{ $worker }” 仍在继续 { $stalled } 个已取消的任务。其间已结束 { $ended } 个。
+incident-cancel_ignored-plain-remedy = 请结束这些程序，或重启工作进程。租约到期后任务会自动取消。
+incident-double_run-plain = 工作进程 “{ $worker }” 在后续尝试开始之后，为已被放弃的尝试报告了成功。工作被做了两遍的任务：{ $stalled } 个。
+incident-double_run-plain-remedy = 请检查这些尝试在外部写下了什么。该工作进程是否曾被冻结，或与数据库断开？
 incident-no_consumers-plain = “{ $queue }” 中有 { $ready } 条消息在等待，已有 { $span } 无人消费。
 incident-no_consumers-plain-remedy = 请为该队列启动工作进程。不要重新入队：消息都在。
 incident-consumers_stuck-plain = “{ $queue }” 中有 { $ready } 条消息在等待。其 { $consumers } 个消费者持有 { $unacknowledged } 条，已有 { $span } 没有开始、续租或完成任何任务。
@@ -154,3 +176,4 @@ closed-replaced = 另一项结论更贴切
 closed-seen_again = 代理的数字恢复了
 closed-settled = 其下已无任务
 closed-forgotten = 该队列已不归我们管理
+closed-past = 已显示一天

@@ -45,6 +45,10 @@ words! {
         MissingStable = "missing_stable_ms",
         AlarmReadings = "alarm_readings",
         Blind = "blind_ms",
+        CrashLoop = "crash_loop",
+        CancelGrace = "cancel_grace_ms",
+        /// Nothing to hold it against: the next attempt's beginning is enough.
+        NextAttempt = "next_attempt",
     }
 }
 
@@ -134,6 +138,26 @@ pub struct Facts {
     /// Since when the numbers are not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blind_since: Option<Time>,
+    /// How many attempts since the last grant ended with the loss of their worker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_attempts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_requested_at: Option<Time>,
+    /// The attempt's newest heartbeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beat_at: Option<Time>,
+    /// When a closed attempt reported its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Time>,
+    /// The attempt after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_started_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_worker: Option<String>,
     /// The tasks of a cause: still stalled, gone on by themselves, ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<i64>,
@@ -192,6 +216,14 @@ impl Evidence {
             ("last_seen_ago", age(facts.last_seen_at)),
             ("tries", number(facts.tries)),
             ("blind", age(facts.blind_since)),
+            ("lost_attempts", number(facts.lost_attempts)),
+            ("max_attempts", number(facts.max_attempts)),
+            ("cancelled_ago", age(facts.cancel_requested_at)),
+            ("beat_ago", age(facts.beat_at)),
+            ("reported_ago", age(facts.reported_at)),
+            ("next_attempt", number(facts.next_attempt)),
+            ("next_started_ago", age(facts.next_started_at)),
+            ("next_worker", text(&facts.next_worker)),
             ("stalled", number(facts.stalled)),
             ("moved_on", number(facts.moved_on)),
             ("ended", number(facts.ended)),
@@ -207,7 +239,10 @@ impl Evidence {
 impl Threshold {
     fn arg(self) -> Arg {
         match self.name {
-            ThresholdName::StuckSamples | ThresholdName::AlarmReadings => Arg::Number(self.value),
+            ThresholdName::StuckSamples
+            | ThresholdName::AlarmReadings
+            | ThresholdName::CrashLoop
+            | ThresholdName::NextAttempt => Arg::Number(self.value),
             ThresholdName::PublishGrace
             | ThresholdName::LostStable
             | ThresholdName::OvertakenMargin
@@ -217,7 +252,8 @@ impl Threshold {
             | ThresholdName::BacklogTarget
             | ThresholdName::OverStable
             | ThresholdName::MissingStable
-            | ThresholdName::Blind => Arg::Span(self.value),
+            | ThresholdName::Blind
+            | ThresholdName::CancelGrace => Arg::Span(self.value),
         }
     }
 }

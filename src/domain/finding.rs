@@ -21,6 +21,12 @@ words! {
         WorkerSilent = "worker_silent",
         /// Running with a live lease for longer than its timeout.
         Overdue = "overdue",
+        /// Its worker died again and again.
+        CrashLoop = "crash_loop",
+        /// Cancelled, and its worker goes on.
+        CancelIgnored = "cancel_ignored",
+        /// Two of its attempts did the work.
+        DoubleRun = "double_run",
         NoConsumers = "no_consumers",
         ConsumersStuck = "consumers_stuck",
         Backlog = "backlog",
@@ -82,6 +88,11 @@ words! {
         TakerUnknown = "taker_unknown",
         /// The worker's name was never a consumer tag, so its absence from the broker says little.
         Unseen = "unseen",
+        // crash_loop
+        /// Attempts are left: it is tried again.
+        Trying = "trying",
+        /// The task failed by it.
+        GaveUp = "gave_up",
         // backlog
         Slow = "slow",
         Old = "old",
@@ -116,6 +127,8 @@ words! {
         SeenAgain = "seen_again",
         /// No task is left under the incident.
         Settled = "settled",
+        /// It was told for a day.
+        Past = "past",
         /// The queue is not one of ours any more.
         Forgotten = "forgotten",
     }
@@ -234,9 +247,15 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (About::Task, Verdict::WorkerSilent, TAKERS),
         (About::Task, Verdict::Overdue, &[Plain]),
         (About::Task, Verdict::Unknown, &[Plain]),
+        (About::Task, Verdict::CrashLoop, &[Trying, GaveUp]),
+        (About::Task, Verdict::CancelIgnored, &[Plain]),
+        (About::Task, Verdict::DoubleRun, &[Plain]),
         (About::Cause, Verdict::Unpublished, PUBLISH),
         (About::Cause, Verdict::WorkerLost, LOST),
         (About::Cause, Verdict::WorkerSilent, TAKERS),
+        (About::Cause, Verdict::CrashLoop, &[Trying, GaveUp]),
+        (About::Cause, Verdict::CancelIgnored, &[Plain]),
+        (About::Cause, Verdict::DoubleRun, &[Plain]),
         (About::Cause, Verdict::NoConsumers, &[Plain]),
         (About::Cause, Verdict::ConsumersStuck, &[Plain]),
         (About::Cause, Verdict::Backlog, &[Slow, Old]),

@@ -139,8 +139,8 @@ pub(crate) fn severity(verdict: Verdict) -> u8 {
         Verdict::MessageLost | Verdict::LedgerShort => 2,
         Verdict::Unpublished => 3,
         Verdict::NoConsumers | Verdict::ConsumersStuck => 4,
-        Verdict::WorkerLost | Verdict::WorkerSilent => 5,
-        Verdict::Overdue => 6,
+        Verdict::WorkerLost | Verdict::WorkerSilent | Verdict::CrashLoop => 5,
+        Verdict::Overdue | Verdict::CancelIgnored | Verdict::DoubleRun => 6,
         Verdict::Backlog => 7,
         Verdict::Unknown => 8,
         Verdict::LedgerOver => 9,
@@ -186,6 +186,14 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.at("resent_at", facts.resent_at);
     told.at("last_seen_at", facts.last_seen_at);
     told.at("blind_since", facts.blind_since);
+    told.number("lost_attempts", facts.lost_attempts);
+    told.number("max_attempts", facts.max_attempts);
+    told.at("cancel_requested_at", facts.cancel_requested_at);
+    told.at("beat_at", facts.beat_at);
+    told.number("next_attempt", facts.next_attempt);
+    told.text("next_worker", facts.next_worker.as_deref());
+    told.at("next_started_at", facts.next_started_at);
+    told.at("reported_at", facts.reported_at);
     told.text("detail", facts.detail.as_deref());
     told.add(
         l.of("threshold", evidence.threshold.name).to_string(),
@@ -197,7 +205,10 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
 
 fn threshold(l: Lang, threshold: Threshold) -> Value {
     Value::Text(match threshold.name {
-        ThresholdName::StuckSamples | ThresholdName::AlarmReadings => l.number(threshold.value),
+        ThresholdName::StuckSamples
+        | ThresholdName::AlarmReadings
+        | ThresholdName::CrashLoop
+        | ThresholdName::NextAttempt => l.number(threshold.value),
         ThresholdName::PublishGrace
         | ThresholdName::LostStable
         | ThresholdName::OvertakenMargin
@@ -207,7 +218,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::BacklogTarget
         | ThresholdName::OverStable
         | ThresholdName::MissingStable
-        | ThresholdName::Blind => l.span(threshold.value),
+        | ThresholdName::Blind
+        | ThresholdName::CancelGrace => l.span(threshold.value),
     })
 }
 

@@ -32,7 +32,12 @@ pub struct Fold {
 pub const fn is_fold(verdict: Verdict) -> bool {
     matches!(
         verdict,
-        Verdict::Unpublished | Verdict::WorkerLost | Verdict::WorkerSilent
+        Verdict::Unpublished
+            | Verdict::WorkerLost
+            | Verdict::WorkerSilent
+            | Verdict::CrashLoop
+            | Verdict::CancelIgnored
+            | Verdict::DoubleRun
     )
 }
 
@@ -92,7 +97,7 @@ fn urgency(variant: Variant) -> u8 {
     match variant {
         Variant::NoTaker => 3,
         Variant::Unseen => 2,
-        Variant::TakerUnknown => 1,
+        Variant::TakerUnknown | Variant::GaveUp => 1,
         _ => 0,
     }
 }

@@ -3,9 +3,11 @@
 //! A rule about a cause answers `Found`, `Clear` or `Undecided`: an open incident is kept by the first, closed by the
 //! second, and left as it is by the third. Absent and old numbers only ever lead to `Undecided`.
 
+pub mod attempts;
 pub mod broker;
 pub mod fold;
 pub mod messages;
+pub mod over;
 pub mod overtaken;
 pub mod queue;
 pub mod task;
@@ -39,6 +41,10 @@ pub struct Thresholds {
     pub overtaken_margin_ms: i64,
     /// Nothing is said about workers before the detector has looked without a gap for so long.
     pub steady_ms: i64,
+    /// A task that lost its worker so often since it was granted attempts is in a crash loop.
+    pub crash_loop: i64,
+    /// A worker that was told of a cancel has so long to obey.
+    pub cancel_grace_ms: i64,
 }
 
 impl Thresholds {
@@ -57,6 +63,8 @@ impl Thresholds {
             blind_ms: 3 * every_ms,
             overtaken_margin_ms: 10_000,
             steady_ms: 10_000,
+            crash_loop: 3,
+            cancel_grace_ms: 120_000,
         }
     }
 }

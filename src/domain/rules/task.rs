@@ -5,9 +5,8 @@ use uuid::Uuid;
 use super::{Thresholds, evidence, messages::Loss};
 use crate::domain::{
     evidence::{Facts, Figure, ThresholdName},
-    finding::{CloseReason, Confidence, Scope, Stall, Subject, Variant, Verdict},
+    finding::{Confidence, Scope, Stall, Subject, Variant, Verdict},
     observation::Publishing,
-    task::State,
     time::Time,
 };
 
@@ -23,7 +22,7 @@ pub struct Suspect {
 }
 
 impl Suspect {
-    fn stall(
+    pub(super) fn stall(
         self,
         verdict: Verdict,
         confidence: Confidence,
@@ -45,7 +44,7 @@ impl Suspect {
         }
     }
 
-    fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> Facts {
         Facts {
             queue: Some(self.queue.clone()),
             dispatch: Some(self.dispatch),
@@ -268,73 +267,4 @@ pub fn overdue(task: Timed, now: Time) -> Option<Stall> {
     let since = Time::from_ms(task.started_at.ms().saturating_add(timeout_ms));
     let (verdict, proven) = (Verdict::Overdue, Confidence::Proven);
     Some(task.suspect.stall(verdict, proven, since, evidence, None))
-}
-
-/// An open stall beside its task as it is now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OpenStall {
-    pub verdict: Verdict,
-    pub dispatch: i64,
-    pub attempt: i64,
-    pub since: Time,
-    pub state: State,
-    pub task_dispatch: i64,
-    pub task_attempt: i64,
-    pub published_at: Option<Time>,
-    pub started_at: Option<Time>,
-    pub lease_expires_at: Option<Time>,
-    pub timeout_s: Option<i64>,
-}
-
-/// Whether the task's own row says that the stall is over, and why. Never looks at the broker: what was proven lost
-/// does not come back by itself.
-pub fn over(stall: &OpenStall, now: Time) -> Option<CloseReason> {
-    // What ended the stall comes first, whatever the task did afterwards.
-    if stall.task_dispatch != stall.dispatch {
-        return Some(CloseReason::Requeued);
-    }
-    if stall.state.is_end() {
-        return Some(CloseReason::Ended);
-    }
-    let beating = stall.lease_expires_at.is_some_and(|until| now < until);
-    match stall.verdict {
-        Verdict::Unpublished | Verdict::MessageLost => match stall.state {
-            State::Running => Some(CloseReason::Claimed),
-            _ => stall
-                .published_at
-                .filter(|at| stall.verdict == Verdict::Unpublished || *at > stall.since)
-                .map(|_| CloseReason::Confirmed),
-        },
-        Verdict::WorkerLost | Verdict::WorkerSilent | Verdict::Unknown => {
-            if stall.task_attempt != stall.attempt {
-                Some(CloseReason::TakenOver)
-            } else if beating {
-                Some(CloseReason::BeatingAgain)
-            } else {
-                None
-            }
-        }
-        Verdict::Overdue => {
-            let timeout_ms = stall.timeout_s.map(|s| s.saturating_mul(1000));
-            let late = timeout_ms
-                .zip(stall.started_at)
-                .is_some_and(|(timeout, started)| now.ms_since(started) > timeout);
-            if stall.task_attempt != stall.attempt {
-                Some(CloseReason::TakenOver)
-            } else if !late {
-                Some(CloseReason::Extended)
-            } else if !beating {
-                Some(CloseReason::Replaced)
-            } else {
-                None
-            }
-        }
-        Verdict::NoConsumers
-        | Verdict::ConsumersStuck
-        | Verdict::Backlog
-        | Verdict::LedgerShort
-        | Verdict::LedgerOver
-        | Verdict::QueueMissing
-        | Verdict::BrokerAlarm => Some(CloseReason::Cleared),
-    }
 }

@@ -15,9 +15,10 @@ use crate::{
         rules::{
             Thresholds,
             messages::Loss,
+            over::over,
             overtaken::overtaken,
             queue::QueueView,
-            task::{PublishCauses, Takers, WorkerPresence, lapsed, message_lost, over, overdue, unpublished},
+            task::{PublishCauses, Takers, WorkerPresence, lapsed, message_lost, overdue, unpublished},
         },
         time::Time,
     },
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Most tasks of one sort that one pass looks at; the next pass goes on behind them.
-const PAGE: i64 = 5_000;
+pub(super) const PAGE: i64 = 5_000;
 /// Queues whose oldest tasks one pass looks at, and how many of each.
 const TURNS: usize = 50;
 const OLDEST: i64 = 20;
@@ -59,6 +60,9 @@ impl Bench<'_> {
         stalls.extend(self.overtaken(memory).await?);
         stalls.extend(self.lapsed(memory, causes).await?);
         stalls.extend(self.overdue(memory).await?);
+        stalls.extend(self.crash_loops(memory).await?);
+        stalls.extend(self.cancels_ignored(memory).await?);
+        stalls.extend(self.double_runs(memory).await?);
         Ok(stalls)
     }
 
@@ -69,7 +73,7 @@ impl Bench<'_> {
         }
     }
 
-    fn ago(&self, ms: i64) -> Time {
+    pub(super) fn ago(&self, ms: i64) -> Time {
         Time::from_ms(self.now.ms() - ms)
     }
 
@@ -266,7 +270,7 @@ impl Bench<'_> {
         memory.cursors.recheck = next;
         let mut changes = StallChanges::default();
         for row in rows {
-            if let Some(reason) = over(&row.stall, self.now) {
+            if let Some(reason) = over(&row.stall, self.now, self.thresholds) {
                 changes.closed.push((row.id, reason));
             } else if row.orphaned {
                 let cause = (Verdict::LedgerShort, Subject::queue(&row.queue));
@@ -290,7 +294,7 @@ pub(super) fn view<'a>(queue: &'a QueueRow, window: &'a crate::domain::observati
 }
 
 /// Behind a full page; after a page that was not full, from the start again.
-fn next(len: usize, last: Option<(Time, Uuid)>) -> Cursor {
+pub(super) fn next(len: usize, last: Option<(Time, Uuid)>) -> Cursor {
     last.filter(|_| len as i64 >= PAGE)
         .map_or(Cursor::START, |(at, id)| Cursor { at, id })
 }
@@ -327,10 +331,12 @@ pub(super) fn compare(stalls: Vec<Stall>, known: Vec<Known>, causes: &Causes) ->
             Some(same) => {
                 let told = same.confidence == stall.confidence
                     && same.variant == stall.evidence.variant.as_str()
+                    && same.attempt == stall.attempt
                     && same.incident_id == incident_id;
                 if !told {
                     changes.updated.push(StallUpdate {
                         id: same.id,
+                        attempt: stall.attempt,
                         confidence: stall.confidence,
                         evidence: stall.evidence,
                         incident_id,

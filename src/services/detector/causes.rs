@@ -229,7 +229,7 @@ impl Causes {
     }
 
     /// How the queue is doing, with everything that is open about it.
-    pub(super) fn health(&self, queue: &str, numbers: &Numbers, stalled: bool, overdue: bool) -> Health {
+    pub(super) fn health(&self, queue: &str, numbers: &Numbers, stalled: bool, warned: bool) -> Health {
         let subject = Subject::queue(queue);
         let any = |verdicts: &[Verdict]| verdicts.iter().any(|verdict| self.has(*verdict, &subject));
         if any(&[Verdict::QueueMissing]) {
@@ -244,7 +244,7 @@ impl Causes {
             ])
         {
             Health::Stalled
-        } else if overdue || any(&[Verdict::Backlog]) {
+        } else if warned || any(&[Verdict::Backlog]) {
             Health::Warning
         } else {
             Health::Ok

@@ -305,13 +305,13 @@ impl Judge {
                 ..
             } = newest.numbers;
             let waiting = counts.waiting.get(&queue.name);
-            let (stalled, overdue) =
-                waiting.map_or((false, false), |waiting| (waiting.stalled, waiting.overdue));
+            let (stalled, warned) =
+                waiting.map_or((false, false), |waiting| (waiting.stalled, waiting.warned));
             let sample = LedgerSample {
                 queue: queue.name.clone(),
                 at: now,
                 ledger: Ledger::of(&newest.facts, &newest.numbers),
-                health: causes.health(&queue.name, &newest.numbers, stalled, overdue),
+                health: causes.health(&queue.name, &newest.numbers, stalled, warned),
                 detail: json!({ "messages_ready": ready, "messages_unacknowledged": unacknowledged, "consumers": consumers }),
             };
             Some((

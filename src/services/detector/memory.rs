@@ -52,6 +52,10 @@ pub(super) struct Cursors {
     pub(super) unpublished: Cursor,
     pub(super) lapsed: Cursor,
     pub(super) timed: Cursor,
+    pub(super) cancelling: Cursor,
+    /// How far the losses of workers, and the late reports, were followed.
+    pub(super) crashed: Cursor,
+    pub(super) late: Cursor,
     pub(super) lost: HashMap<String, Cursor>,
     pub(super) recheck: RecheckCursor,
 }
@@ -62,6 +66,9 @@ impl Default for Cursors {
             unpublished: Cursor::START,
             lapsed: Cursor::START,
             timed: Cursor::START,
+            cancelling: Cursor::START,
+            crashed: Cursor::START,
+            late: Cursor::START,
             lost: HashMap::new(),
             recheck: RecheckCursor::START,
         }

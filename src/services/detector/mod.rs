@@ -1,5 +1,6 @@
 //! Looks every few seconds for tasks that the database and the broker disagree about, in one elected process.
 
+mod attempts;
 mod candidates;
 mod causes;
 mod judge;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         finding::{CloseReason, Confidence, Verdict},
-        rules::{fold::Split, task::OpenStall},
+        rules::{fold::Split, over::OpenStall},
         task::State,
         time::Time,
     },
@@ -54,6 +54,7 @@ pub struct Known {
     pub id: Uuid,
     pub task_id: Uuid,
     pub verdict: Verdict,
+    pub attempt: i64,
     pub confidence: Confidence,
     /// The word of the variant in its evidence.
     pub variant: String,
@@ -71,9 +72,11 @@ struct ChangedRow {
     state: Word<State>,
     task_dispatch: i64,
     task_attempt: i64,
+    tries: i64,
     published_at: Option<At>,
     started_at: Option<At>,
     lease_expires_at: Option<At>,
+    finished_at: Option<At>,
     timeout_s: Option<i64>,
     orphaned: bool,
 }
@@ -83,6 +86,7 @@ struct KnownRow {
     id: Id,
     task_id: Id,
     verdict: Word<Verdict>,
+    attempt: i64,
     confidence: Word<Confidence>,
     variant: String,
     incident_id: Option<Id>,
@@ -93,20 +97,20 @@ const BOUNDARY: Sql = sql!(
       ORDER BY verdict, id LIMIT 1 OFFSET $3"
 );
 
-/// A superset of what is over; `rules::task::over` decides.
+/// A superset of what is over; `rules::over` decides.
 const CHANGED: Sql = sql!("SELECT s.id, s.queue, s.verdict, s.dispatch, s.attempt, s.since, t.state, t.dispatch AS task_dispatch,
-        t.attempt AS task_attempt, t.published_at, t.started_at, t.lease_expires_at, t.timeout_s,
+        t.attempt AS task_attempt, t.tries, t.published_at, t.started_at, t.lease_expires_at, t.finished_at, t.timeout_s,
         i.closed_at IS NOT NULL AS orphaned
       FROM stalls s JOIN tasks t ON t.id = s.task_id LEFT JOIN incidents i ON i.id = s.incident_id
       WHERE s.closed_at IS NULL AND (s.verdict, s.id) > ($1, $2) AND (s.verdict, s.id) <= ($3, $4)
         AND (t.dispatch <> s.dispatch OR t.attempt <> s.attempt OR i.closed_at IS NOT NULL OR CASE
           WHEN s.verdict IN ('unpublished', 'message_lost')
             THEN t.state <> 'queued' OR t.published_at > s.since OR (s.verdict = 'unpublished' AND t.published_at IS NOT NULL)
-          WHEN s.verdict = 'overdue' THEN " sqlite("true") pg("true") "
+          WHEN s.verdict IN ('overdue', 'crash_loop', 'cancel_ignored', 'double_run') THEN " sqlite("true") pg("true") "
           ELSE t.state <> 'running' OR t.lease_expires_at > $5 END)
       ORDER BY s.verdict, s.id LIMIT $6");
 
-const KNOWN: Sql = sql!("SELECT s.id, s.task_id, s.verdict, s.confidence, s.evidence ->> 'variant' AS variant, s.incident_id
+const KNOWN: Sql = sql!("SELECT s.id, s.task_id, s.verdict, s.attempt, s.confidence, s.evidence ->> 'variant' AS variant, s.incident_id
       FROM " rows(1; id uuid) " r JOIN stalls s ON s.task_id = r.id AND s.closed_at IS NULL");
 
 const FOLDED: Sql = sql!(
@@ -176,6 +180,7 @@ impl Store {
                 id: row.id.0,
                 task_id: row.task_id.0,
                 verdict: row.verdict.0,
+                attempt: row.attempt,
                 confidence: row.confidence.0,
                 variant: row.variant,
                 incident_id: row.incident_id.map(|id| id.0),
@@ -202,7 +207,7 @@ impl Store {
                         ended: count,
                         ..Split::default()
                     },
-                    CloseReason::Replaced | CloseReason::Forgotten => Split::default(),
+                    CloseReason::Replaced | CloseReason::Past | CloseReason::Forgotten => Split::default(),
                     CloseReason::Cleared
                     | CloseReason::Confirmed
                     | CloseReason::Claimed
@@ -235,9 +240,11 @@ impl From<ChangedRow> for Changed {
                 state: row.state.0,
                 task_dispatch: row.task_dispatch,
                 task_attempt: row.task_attempt,
+                tries: row.tries,
                 published_at: row.published_at.map(|at| at.0),
                 started_at: row.started_at.map(|at| at.0),
                 lease_expires_at: row.lease_expires_at.map(|at| at.0),
+                finished_at: row.finished_at.map(|at| at.0),
                 timeout_s: row.timeout_s,
             },
             orphaned: row.orphaned,

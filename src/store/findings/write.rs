@@ -49,6 +49,8 @@ impl IncidentChanges {
 #[derive(Clone, Debug)]
 pub struct StallUpdate {
     pub id: Uuid,
+    /// The attempt it is about now.
+    pub attempt: i64,
     pub confidence: Confidence,
     pub evidence: Evidence,
     pub incident_id: Option<Uuid>,
@@ -96,9 +98,9 @@ const OPEN_STALLS: Sql = sql!("INSERT INTO stalls (id, task_id, queue, dispatch,
       JOIN tasks t ON t.id = r.task_id AND t.version = r.version
       WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING");
 
-const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
+const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET attempt = r.attempt, confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
         seen_at = $2
-      FROM " rows(1; id uuid, confidence text, evidence jsonb, incident_id uuid) " r
+      FROM " rows(1; id uuid, attempt bigint, confidence text, evidence jsonb, incident_id uuid) " r
       WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
 
 const MOVE_STALLS: Sql = sql!("UPDATE stalls SET incident_id = r.incident_id FROM " rows(1; id uuid, incident_id uuid) " r
@@ -205,7 +207,7 @@ fn steps(changes: &StallChanges) -> Vec<Step> {
         let rows: Vec<Value> = chunk
             .iter()
             .map(|update| {
-                json!({ "id": update.id, "confidence": update.confidence, "evidence": kept(&update.evidence),
+                json!({ "id": update.id, "attempt": update.attempt, "confidence": update.confidence, "evidence": kept(&update.evidence),
                     "incident_id": update.incident_id })
             })
             .collect();

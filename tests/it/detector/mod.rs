@@ -1,5 +1,6 @@
 //! The detector: its rules, its store, and what it finds on a real broker.
 
+mod attempts;
 mod histories;
 mod passes;
 mod proofs;

@@ -208,6 +208,27 @@ impl Scene {
         outcome.expect("not refused");
     }
 
+    /// Like `act`, for what must be refused.
+    async fn refused(&self, task_id: Uuid, event: Event) {
+        let act = Act {
+            task_id,
+            event,
+            actor: "worker:w".into(),
+            audit: None,
+        };
+        let outcomes = self.store.apply(&[act], Lane::Shared, LEASE).await;
+        assert!(outcomes.expect("applied")[0].is_err(), "refused");
+    }
+
+    async fn claim(&self, task_id: Uuid, worker: &str) {
+        let claim = Claim {
+            claim_id: Uuid::new_v4().to_string(),
+            dispatch: None,
+            worker: worker.into(),
+        };
+        self.act(task_id, Event::Claim(claim)).await;
+    }
+
     async fn close(mut self) {
         self.outside.delete(&self.queue).await;
         self.publisher.close();
@@ -361,6 +382,43 @@ async fn a_worker_whose_connection_is_gone_is_lost_and_one_that_is_connected_is_
         assert_eq!(stalls[0].evidence.variant, Variant::NoTaker);
         scene.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_attempts_did_is_told_beside_a_broker_that_has_nothing_to_say_about_it() {
+    let mut scene = Scene::new(QueueType::Quorum).await;
+    let ids = scene.start(2).await;
+    scene.claim(ids[0], "one").await;
+    scene.clock.advance(LEASE + EVERY);
+    scene.claim(ids[0], "two").await;
+    scene.clock.advance(EVERY);
+    let succeeded = Event::Succeed {
+        attempt: 1,
+        result: json!("late"),
+        log: None,
+    };
+    scene.refused(ids[0], succeeded).await;
+    scene.claim(ids[1], "two").await;
+    scene.act(ids[1], Event::Cancel).await;
+    let mut told = Vec::new();
+    for _ in 0..30 {
+        for (id, attempt) in [(ids[0], 2), (ids[1], 1)] {
+            let beat = Event::Heartbeat {
+                attempt,
+                progress: None,
+                message: None,
+            };
+            scene.act(id, beat).await;
+        }
+        scene.look().await;
+        told = scene.stalls().await;
+    }
+    let mut told: Vec<(Uuid, Verdict)> = told.iter().map(|stall| (stall.task_id, stall.verdict)).collect();
+    told.sort();
+    let mut expected = [(ids[0], Verdict::DoubleRun), (ids[1], Verdict::CancelIgnored)];
+    expected.sort();
+    assert_eq!(told, expected);
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use unstuck::{
     store::{
         Lane, QueueRow, Store,
         findings::{IncidentRow, StallFilter, StallRow},
-        tasks::{Act, Creation},
+        tasks::{Act, Creation, Outcome},
     },
 };
 use uuid::Uuid;
@@ -120,6 +120,15 @@ impl Stage {
     }
 
     pub async fn start_with(&self, count: usize, timeout_s: Option<i64>) -> Vec<Uuid> {
+        self.create(count, timeout_s, 3).await
+    }
+
+    /// Starts so many tasks that are tried so often.
+    pub async fn start_attempts(&self, count: usize, max_attempts: i64) -> Vec<Uuid> {
+        self.create(count, None, max_attempts).await
+    }
+
+    async fn create(&self, count: usize, timeout_s: Option<i64>, max_attempts: i64) -> Vec<Uuid> {
         let task = || NewTask {
             id: Uuid::now_v7(),
             kind: "q".into(),
@@ -129,7 +138,7 @@ impl Stage {
             priority: 0,
             payload: json!({}),
             timeout_s,
-            max_attempts: 3,
+            max_attempts,
             available_at: None,
             start: true,
             traceparent: None,
@@ -166,19 +175,26 @@ impl Stage {
     }
 
     pub async fn act(&self, task_id: Uuid, event: Event) {
+        self.apply(task_id, event).await.expect("not refused");
+    }
+
+    /// The same, for what must be refused.
+    pub async fn refused(&self, task_id: Uuid, event: Event) {
+        assert!(self.apply(task_id, event).await.is_err(), "refused");
+    }
+
+    async fn apply(&self, task_id: Uuid, event: Event) -> Outcome {
         let act = Act {
             task_id,
             event,
             actor: "worker:w".into(),
             audit: None,
         };
-        let outcome = self
-            .store
+        self.store
             .apply(&[act], Lane::Shared, LEASE)
             .await
             .expect("applied")
-            .remove(0);
-        outcome.expect("not refused");
+            .remove(0)
     }
 
     pub async fn claim(&self, task_id: Uuid, worker: &str) {

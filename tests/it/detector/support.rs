@@ -10,6 +10,7 @@ use unstuck::{
         },
         rules::{
             Ruling, Thresholds,
+            attempts::{Cancelling, Crashed, LateSuccess, Run, cancel_ignored, crash_loop, double_run},
             broker::{self, BrokerMemory},
             fold::{Fold, Split},
             judge_queue,
@@ -21,6 +22,7 @@ use unstuck::{
                 message_lost, overdue, unpublished,
             },
         },
+        task::{AttemptOutcome, State},
         time::Time,
     },
     store::PublishCause,
@@ -270,6 +272,16 @@ fn stalls() -> Vec<Stall> {
         },
         at(0),
     ));
+    all.extend([State::Running, State::Failed].into_iter().filter_map(|state| {
+        let lost = || run(Some(AttemptOutcome::Lost));
+        crash_loop(
+            crashed(state, 3, vec![lost(), lost(), lost()]),
+            at(0),
+            &THRESHOLDS,
+        )
+    }));
+    all.extend(cancel_ignored(cancelling(), at(0), &THRESHOLDS));
+    all.extend(double_run(late_success(), at(0)));
     let settled = |unacknowledged, held| {
         window([0, 5_000].map(|ms| {
             with(sample(ms, false, 0, unacknowledged), |sample| {
@@ -319,6 +331,51 @@ pub fn suspect() -> Suspect {
         dispatch: 2,
         attempt: 1,
         version: 7,
+    }
+}
+
+/// An attempt that ended a minute ago.
+pub fn run(outcome: Option<AttemptOutcome>) -> Run {
+    Run {
+        number: 1,
+        worker: "w".into(),
+        outcome,
+        ended_at: Some(at(-60_000)),
+    }
+}
+
+/// A task with these attempts, newest first.
+pub fn crashed(state: State, tries: i64, runs: Vec<Run>) -> Crashed {
+    Crashed {
+        suspect: suspect(),
+        state,
+        tries,
+        max_attempts: 3,
+        runs,
+    }
+}
+
+/// Cancelled 130 s ago, with a lease of 30 s that was renewed 5 s ago.
+pub fn cancelling() -> Cancelling {
+    Cancelling {
+        suspect: suspect(),
+        worker: "w".into(),
+        cancel_requested_at: at(-130_000),
+        beat_at: at(-5_000),
+        lease_expires_at: at(25_000),
+    }
+}
+
+/// Attempt 1 reported its success 10 s after attempt 2 had begun.
+pub fn late_success() -> LateSuccess {
+    LateSuccess {
+        suspect: suspect(),
+        worker: "w".into(),
+        attempt: 1,
+        reported_at: at(0),
+        next_attempt: 2,
+        next_worker: "v".into(),
+        next_started_at: at(-10_000),
     }
 }
 

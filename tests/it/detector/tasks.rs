@@ -6,11 +6,11 @@ use unstuck::domain::{
     observation::{Publishing, Window},
     rules::{
         fold::{Fold, Split},
+        over::{OpenStall, over},
         overtaken::{HandedOut, Oldest, Taken, overtaken},
         queue::QueueView,
         task::{
-            Lapsed, OpenStall, PublishCauses, Takers, Timed, Unpublished, WorkerPresence, lapsed, over,
-            overdue, unpublished,
+            Lapsed, PublishCauses, Takers, Timed, Unpublished, WorkerPresence, lapsed, overdue, unpublished,
         },
     },
     task::State,
@@ -284,6 +284,7 @@ fn open(verdict: Verdict) -> OpenStall {
         state: if queued { State::Queued } else { State::Running },
         task_dispatch: 2,
         task_attempt: 1,
+        tries: 1,
         published_at: (verdict == Verdict::MessageLost).then(|| at(-1_000)),
         started_at: Some(at(-120_000)),
         lease_expires_at: Some(at(if verdict == Verdict::Overdue {
@@ -291,6 +292,7 @@ fn open(verdict: Verdict) -> OpenStall {
         } else {
             -5_000
         })),
+        finished_at: None,
         timeout_s: Some(60),
     }
 }
@@ -308,14 +310,14 @@ fn a_stall_is_over_when_its_task_says_so() {
         let over = |change: fn(&mut OpenStall)| {
             let mut stall = open(verdict);
             change(&mut stall);
-            over(&stall, at(10_000))
+            over(&stall, at(10_000), &THRESHOLDS)
         };
         assert_eq!(over(|_| {}), None, "{verdict} stays");
         for state in [State::Succeeded, State::Failed, State::Cancelled] {
             let mut ended = open(verdict);
             ended.state = state;
             assert_eq!(
-                unstuck::domain::rules::task::over(&ended, at(10_000)),
+                unstuck::domain::rules::over::over(&ended, at(10_000), &THRESHOLDS),
                 Some(CloseReason::Ended)
             );
         }
@@ -336,15 +338,18 @@ fn a_stall_is_over_when_its_task_says_so() {
     let beating = |verdict| {
         let mut stall = open(verdict);
         stall.lease_expires_at = Some(at(10_001));
-        over(&stall, at(10_000))
+        over(&stall, at(10_000), &THRESHOLDS)
     };
     assert_eq!(beating(Verdict::WorkerSilent), Some(CloseReason::BeatingAgain));
     let mut extended = open(Verdict::Overdue);
     extended.timeout_s = Some(3600);
-    assert_eq!(over(&extended, at(10_000)), Some(CloseReason::Extended));
+    assert_eq!(
+        over(&extended, at(10_000), &THRESHOLDS),
+        Some(CloseReason::Extended)
+    );
     let mut dead = open(Verdict::Overdue);
     dead.lease_expires_at = Some(at(9_999));
-    assert_eq!(over(&dead, at(10_000)), Some(CloseReason::Replaced));
+    assert_eq!(over(&dead, at(10_000), &THRESHOLDS), Some(CloseReason::Replaced));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{PAIRS, all_succeed};
+use super::{PAIRS, all_succeed, until_stalled};
 use crate::support::{
     client::PATIENCE,
     plant::{Engine, Plant},
@@ -68,17 +68,18 @@ async fn a_task_that_kills_its_workers_fails_after_its_attempts_instead_of_loopi
     let serve = plant.serve().await;
     let client = &serve.client;
     let queue = plant.queue("poison");
-    let poison = json!({"kind": "one", "queue": queue, "payload": "hold=never", "max_attempts": 2});
+    let poison = json!({"kind": "one", "queue": queue, "payload": "hold=never"});
     let task = client.start(poison).await;
-    for attempt in [1, 2] {
+    for attempt in [1, 2, 3] {
         let worker = plant.worker(&queue, 1);
         plant.until_noted("BEGIN", &task, attempt).await;
         worker.kill9();
     }
     let _worker = plant.worker(&queue, 1);
     let failed = client.until(&task, "failed").await;
-    assert_eq!(failed["error"], "its worker died 2 times", "{failed}");
-    assert_eq!(client.outcomes(&task).await, ["lost", "lost"]);
+    assert_eq!(failed["error"], "its worker died 3 times", "{failed}");
+    assert_eq!(client.outcomes(&task).await, ["lost"; 3]);
+    until_stalled(client, &task, "crash_loop", Duration::from_secs(15)).await;
     let other = client.start(json!({"kind": "one", "queue": queue})).await;
     client.until(&other, "succeeded").await;
     check(&plant, &[task, other]).await;

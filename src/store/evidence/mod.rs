@@ -1,6 +1,8 @@
 //! What the detector reads: counts per queue, and tasks that may be stalled. Only open tasks are looked at, so nothing
 //! here costs more as finished ones pile up.
 
+mod attempts;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,9 +40,10 @@ pub struct Waiting {
     pub queued: i64,
     pub settled: i64,
     pub oldest_published_at: Option<Time>,
-    /// Something of the queue is stalled, and not only overdue.
+    /// Something of the queue is stalled.
     pub stalled: bool,
-    pub overdue: bool,
+    /// Something of the queue runs, and not as it should.
+    pub warned: bool,
 }
 
 /// Counts of one worker's tasks of one queue.
@@ -89,7 +92,7 @@ struct WaitingRow {
     settled: i64,
     oldest_published_at: Option<At>,
     stalled: bool,
-    overdue: bool,
+    warned: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -130,6 +133,13 @@ struct UnpublishedRow {
     detail: Option<String>,
 }
 
+/// The verdicts about tasks that do not keep them from moving.
+macro_rules! warnings {
+    () => {
+        "'overdue', 'crash_loop', 'cancel_ignored', 'double_run'"
+    };
+}
+
 /// PostgreSQL reads a queue's tasks once for all counts; SQLite counts its index faster one by one.
 const WAITING: Sql = sql!("SELECT b.queue, " pg("c.waiting, c.queued, c.settled, ")
       sqlite("(SELECT count(*) FROM tasks t WHERE t.state = 'queued' AND t.queue = b.queue) AS waiting,
@@ -137,8 +147,10 @@ const WAITING: Sql = sql!("SELECT b.queue, " pg("c.waiting, c.queued, c.settled,
         (SELECT count(*) FROM tasks t WHERE t.state = 'queued' AND t.queue = b.queue
            AND t.published_at <= b.settled_before) AS settled, ")
       "(SELECT min(t.published_at) FROM tasks t WHERE t.state = 'queued' AND t.queue = b.queue) AS oldest_published_at,
-        EXISTS (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.queue = b.queue AND s.verdict <> 'overdue') AS stalled,
-        EXISTS (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.queue = b.queue AND s.verdict = 'overdue') AS overdue
+        EXISTS (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.queue = b.queue
+          AND s.verdict NOT IN (" warnings!() ")) AS stalled,
+        EXISTS (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.queue = b.queue
+          AND s.verdict IN (" warnings!() ")) AS warned
       FROM " rows(1; queue text, settled_before time) " b"
       pg(" CROSS JOIN LATERAL (SELECT count(*) AS waiting, count(t.published_at) AS queued,
           count(CASE WHEN t.published_at <= b.settled_before THEN 1 END) AS settled
@@ -175,6 +187,7 @@ macro_rules! suspect_columns {
          t.lease_expires_at, t.resent_at"
     };
 }
+use suspect_columns;
 
 const SETTLED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2 AND (t.published_at, t.id) > ($3, $4)
@@ -229,7 +242,7 @@ impl Store {
                 settled: row.settled,
                 oldest_published_at: row.oldest_published_at.map(|at| at.0),
                 stalled: row.stalled,
-                overdue: row.overdue,
+                warned: row.warned,
             })
             .collect())
     }

@@ -1,0 +1,83 @@
+//! The stalls of one pass that rest on attempts alone.
+
+use uuid::Uuid;
+
+use super::{
+    candidates::{Bench, PAGE, next},
+    memory::Memory,
+};
+use crate::{
+    domain::{
+        finding::Stall,
+        rules::{
+            attempts::{cancel_ignored, crash_loop, double_run},
+            over::TOLD_MS,
+        },
+        time::Time,
+    },
+    store::{StoreError, evidence::Cursor},
+};
+
+/// What was written so long ago is followed once more: a row is timed before its transaction is seen.
+const OVERLAP_MS: i64 = 60_000;
+/// How far a new leader goes back. Shorter than findings of the past are told, so that none opens twice.
+const BACK_MS: i64 = TOLD_MS - 3_600_000;
+
+impl Bench<'_> {
+    /// Tasks that lost a worker since the last look, and have lost several.
+    pub(super) async fn crash_loops(&self, memory: &mut Memory) -> Result<Vec<Stall>, StoreError> {
+        let after = self.from(memory.cursors.crashed);
+        let needed = self.thresholds.crash_loop;
+        let rows = self.store.crashed_tasks(after, needed, PAGE).await?;
+        let last = rows.last().map(|(at, task)| (*at, task.suspect.task_id));
+        memory.cursors.crashed = self.follow(rows.len(), last);
+        let judged = rows.into_iter();
+        Ok(judged
+            .filter_map(|(_, task)| crash_loop(task, self.now, self.thresholds))
+            .collect())
+    }
+
+    pub(super) async fn cancels_ignored(&self, memory: &mut Memory) -> Result<Vec<Stall>, StoreError> {
+        let before = self.ago(self.thresholds.cancel_grace_ms);
+        let after = memory.cursors.cancelling;
+        let rows = self.store.cancelling_tasks(before, after, PAGE).await?;
+        let last = rows
+            .last()
+            .map(|row| (row.cancel_requested_at, row.suspect.task_id));
+        memory.cursors.cancelling = next(rows.len(), last);
+        let judged = rows.into_iter();
+        Ok(judged
+            .filter_map(|row| cancel_ignored(row, self.now, self.thresholds))
+            .collect())
+    }
+
+    /// Attempts that reported a success since the last look, too late.
+    pub(super) async fn double_runs(&self, memory: &mut Memory) -> Result<Vec<Stall>, StoreError> {
+        let rows = self
+            .store
+            .late_successes(self.from(memory.cursors.late), PAGE)
+            .await?;
+        let last = rows.last().map(|row| (row.reported_at, row.suspect.task_id));
+        memory.cursors.late = self.follow(rows.len(), last);
+        let judged = rows.into_iter();
+        Ok(judged.filter_map(|row| double_run(row, self.now)).collect())
+    }
+
+    fn from(&self, cursor: Cursor) -> Cursor {
+        Cursor {
+            at: cursor.at.max(self.ago(BACK_MS)),
+            ..cursor
+        }
+    }
+
+    /// Behind a full page; after one that was not full, a little before now.
+    fn follow(&self, len: usize, last: Option<(Time, Uuid)>) -> Cursor {
+        match next(len, last) {
+            Cursor::START => Cursor {
+                at: self.ago(OVERLAP_MS),
+                ..Cursor::START
+            },
+            behind => behind,
+        }
+    }
+}
