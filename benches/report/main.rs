@@ -3,6 +3,7 @@
 //! Figures are ratios and medians of one run; absolute times depend on the machine and mean little elsewhere.
 
 mod databases;
+mod detect;
 mod fill;
 mod pages;
 mod produce;
@@ -51,6 +52,7 @@ async fn main() {
             "worker, no-op tasks at concurrency 256: {} /s\n",
             rate(TASKS, worked)
         );
+        detect::report(&database).await;
         pages::report(&database, &sizes).await;
         database.drop().await;
         println!();

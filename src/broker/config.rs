@@ -64,6 +64,13 @@ impl BrokerConfig {
         &self.connection_name
     }
 
+    /// Whether the user everybody knows is used for a broker on another machine.
+    pub fn is_guest_over_network(&self) -> bool {
+        let host = self.amqp.authority.host.as_str();
+        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        self.amqp.authority.userinfo.username == "guest" && !here
+    }
+
     pub fn vhost(&self) -> &str {
         &self.amqp.vhost
     }

@@ -20,6 +20,15 @@ pub enum QueueType {
 }
 
 impl QueueType {
+    /// The type of RabbitMQ's word for it; quorum for any other.
+    pub fn of_word(word: &str) -> Self {
+        if word == Self::Classic.as_str() {
+            Self::Classic
+        } else {
+            Self::Quorum
+        }
+    }
+
     /// RabbitMQ's word for it: the value of `x-queue-type`.
     pub fn as_str(self) -> &'static str {
         match self {

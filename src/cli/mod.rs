@@ -1,6 +1,7 @@
 //! The command line: parses it, gathers the configuration, and runs one command.
 
 mod accounts;
+mod doctor;
 mod settings;
 mod worker;
 
@@ -54,6 +55,8 @@ enum Command {
     Token(TokenCommand),
     /// Bring the database's tables up to date, and end.
     Migrate,
+    /// Look at database, broker and queues, and say what to mend. Changes nothing; fails when something is wrong.
+    Doctor,
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
 }
@@ -84,8 +87,11 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         return Ok(writeln!(std::io::stdout(), "{}", openapi_json())?);
     }
     let mut sources = cli.settings.gather()?;
-    if matches!(command, Command::Demo) {
-        sources.or_default("database_url", "sqlite://unstuck-demo.db");
+    match command {
+        Command::Demo => sources.or_default("database_url", "sqlite://unstuck-demo.db"),
+        // What it has to say stands alone.
+        Command::Doctor => sources.or_default("log", "error"),
+        _ => {}
     }
     let config = sources.check()?;
     telemetry::start_log(&config.log, config.log_format);
@@ -105,6 +111,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
                 Command::User(command) => accounts::run_user(command, &config).await,
                 Command::Token(command) => accounts::run_token(command, &config).await,
                 Command::Migrate => migrate(&config).await,
+                Command::Doctor => doctor::run(&config).await,
                 Command::Openapi => unreachable!("answered before any setting was read"),
             }
         };

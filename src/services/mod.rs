@@ -5,6 +5,7 @@ pub mod attachments;
 pub mod batch;
 pub mod demo;
 pub mod detector;
+pub mod doctor;
 pub mod exec;
 pub mod form_seal;
 pub mod guard;

@@ -72,11 +72,7 @@ impl QueueBook {
         let Some(row) = self.store.queue(name).await? else {
             return Ok(None);
         };
-        let queue_type = if row.queue_type == QueueType::Classic.as_str() {
-            QueueType::Classic
-        } else {
-            QueueType::Quorum
-        };
+        let queue_type = QueueType::of_word(&row.queue_type);
         self.known
             .write()
             .unwrap_or_else(PoisonError::into_inner)

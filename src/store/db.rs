@@ -247,6 +247,11 @@ pub(crate) enum Db {
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
+fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    SqliteConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into()))
+}
+
 impl Db {
     /// Opens `url` (`sqlite://path` or `postgres://…`); a missing SQLite file is created when `create` is set.
     ///
@@ -263,9 +268,16 @@ impl Db {
         }
     }
 
+    /// The file of a SQLite URL; `None` for a URL of another kind.
+    pub(crate) fn sqlite_file(url: &str) -> Result<Option<PathBuf>, StoreError> {
+        if !url.starts_with("sqlite:") {
+            return Ok(None);
+        }
+        Ok(Some(sqlite_options(url)?.get_filename().to_path_buf()))
+    }
+
     async fn open_sqlite(url: &str, create: bool) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into()))?
+        let options = sqlite_options(url)?
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)

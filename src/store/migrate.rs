@@ -3,9 +3,85 @@
 use std::{fs::File, path::Path};
 
 use nix::fcntl::{Flock, FlockArg};
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 
-use super::{StoreError, db::Db};
+use super::{
+    Store, StoreError,
+    db::{Db, Sql, fetch_all, fetch_scalar, sql},
+};
+
+/// How far a database's tables are, as seen without touching them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inspection {
+    /// The SQLite file does not exist.
+    Absent,
+    /// So many migrations are missing.
+    Behind {
+        engine: &'static str,
+        missing: i64,
+    },
+    /// It has a migration that this program does not know.
+    Newer {
+        engine: &'static str,
+        migration: i64,
+    },
+    UpToDate {
+        engine: &'static str,
+    },
+}
+
+const HAS_MIGRATIONS: Sql = sql!("SELECT count(*) FROM "
+    sqlite("sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+    pg("pg_tables WHERE schemaname = current_schema() AND tablename = '_sqlx_migrations'"));
+
+const APPLIED: Sql = sql!("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version");
+
+impl Store {
+    /// Looks at the database at `url` without creating or migrating it. The store is there when its tables are usable.
+    ///
+    /// Errors: as `open`.
+    pub async fn inspect(url: &str) -> Result<(Inspection, Option<Self>), StoreError> {
+        if let Some(file) = Db::sqlite_file(url)?
+            && !file.exists()
+        {
+            return Ok((Inspection::Absent, None));
+        }
+        let store = Self::over(Db::open(url, false).await?);
+        let engine = store.engine();
+        let applied = applied(&store.db).await?;
+        let known: Vec<i64> = match &store.db {
+            Db::Sqlite { .. } => SQLITE.iter(),
+            Db::Postgres { .. } => POSTGRES.iter(),
+        }
+        .map(|migration| migration.version)
+        .collect();
+        if let Some(migration) = applied.iter().copied().find(|version| !known.contains(version)) {
+            store.close().await;
+            return Ok((Inspection::Newer { engine, migration }, None));
+        }
+        let missing = known.iter().filter(|version| !applied.contains(version)).count();
+        if missing > 0 {
+            store.close().await;
+            let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+            return Ok((Inspection::Behind { engine, missing }, None));
+        }
+        Ok((Inspection::UpToDate { engine }, Some(store)))
+    }
+}
+
+async fn applied(db: &Db) -> Result<Vec<i64>, StoreError> {
+    let mut conn = db.read().await?;
+    if fetch_scalar!(&mut conn, i64, HAS_MIGRATIONS)? == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(fetch_all!(&mut conn, (i64,), APPLIED)?
+        .into_iter()
+        .map(|(version,)| version)
+        .collect())
+}
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Applies what is missing. PostgreSQL locks by itself; sqlx has no lock for SQLite, so a file beside it is locked.
 pub(super) async fn migrate(db: &Db) -> Result<(), StoreError> {
@@ -18,11 +94,11 @@ pub(super) async fn migrate(db: &Db) -> Result<(), StoreError> {
                 .map_err(|error| {
                     StoreError::Configuration(format!("can't lock the database's folder: {error}"))
                 })?;
-            let done = sqlx::migrate!("migrations/sqlite").run(writer).await;
+            let done = SQLITE.run(writer).await;
             drop(held);
             done
         }
-        Db::Postgres { shared, .. } => sqlx::migrate!("migrations/postgres").run(shared).await,
+        Db::Postgres { shared, .. } => POSTGRES.run(shared).await,
     };
     done.map_err(|error| match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionNotPresent(version) => {

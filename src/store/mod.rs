@@ -37,6 +37,7 @@ pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
 pub use leaders::Leadership;
+pub use migrate::Inspection;
 pub use outbox::{Failure, OutboxRow, PublishCause};
 pub use pulse::Pulse;
 pub use queues::QueueRow;
@@ -74,14 +75,17 @@ impl Store {
     /// Safe in several processes at once: one migrates, the others wait. Errors: `Configuration` for a wrong URL or a
     /// database of a newer version; `Unavailable` when it can't be reached.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let source = uuid::Uuid::new_v4().simple().to_string().into();
-        let store = Self {
-            db: Db::open(url, true).await?,
-            clock: Clock::Database,
-            source,
-        };
+        let store = Self::over(Db::open(url, true).await?);
         migrate::migrate(&store.db).await?;
         Ok(store)
+    }
+
+    fn over(db: Db) -> Self {
+        Self {
+            db,
+            clock: Clock::Database,
+            source: uuid::Uuid::new_v4().simple().to_string().into(),
+        }
     }
 
     /// The same store with its clock set by hand. For tests.

@@ -16,6 +16,7 @@ use unstuck::domain::{
     ticket::TicketStatus,
     transition::RefusalCode,
 };
+use unstuck::services::doctor::{Grade, What};
 use unstuck::store::webhooks::WebhookEvent;
 use unstuck::web::{
     error::Problem,
@@ -33,6 +34,8 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut outcomes = words(AttemptOutcome::ALL);
     outcomes.push("running");
     vec![
+        ("doctor", words(What::ALL)),
+        ("grade", words(Grade::ALL)),
         ("overview-status", vec!["blind", "fine", "nothing", "trouble"]),
         (
             "link-means",

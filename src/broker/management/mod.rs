@@ -60,6 +60,17 @@ impl Management {
         }
     }
 
+    /// How many nodes the cluster has, running or not. Errors: `Refused` without the tag `monitoring`.
+    pub async fn nodes(&self) -> Result<usize, ManagementError> {
+        let answer = self.get(&["nodes"], &[("columns", "name")]).await?;
+        answer
+            .as_array()
+            .map(Vec::len)
+            .ok_or_else(|| ManagementError::Garbage {
+                detail: "the nodes are not a list".to_owned(),
+            })
+    }
+
     pub async fn overview(&self) -> Result<Overview, ManagementError> {
         let answer = self.get(&["overview"], &[]).await?;
         if !answer.is_object() {

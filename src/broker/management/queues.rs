@@ -51,6 +51,8 @@ pub struct QueueDetail {
     /// What its policies set on top of the arguments.
     pub policy_definition: Option<Map<String, Value>>,
     pub state: Option<String>,
+    /// Nodes that hold a copy of a quorum queue.
+    pub members: Option<usize>,
     pub consumers: Option<u64>,
     pub messages_ready: Option<u64>,
     pub messages_unacknowledged: Option<u64>,
@@ -281,6 +283,7 @@ impl QueueDetail {
             policy: text(item, "policy"),
             policy_definition: object("effective_policy_definition"),
             state: text(item, "state"),
+            members: item.get("members").and_then(Value::as_array).map(Vec::len),
             consumers: number(item, "consumers"),
             messages_ready: number(item, "messages_ready"),
             messages_unacknowledged: number(item, "messages_unacknowledged"),

@@ -1,6 +1,7 @@
 //! Workers and the programs they run, with real processes.
 
 mod binary;
+mod doctor;
 mod drain;
 mod examples;
 mod exec;
