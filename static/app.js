@@ -54,24 +54,27 @@
     }
   }
 
-  // --- Tick all. `data-tick-all="name"` rules the boxes of that name in its form; `data-ticked` counts them.
+  // --- Tick all. `data-tick-all="name"` rules the boxes of that name in its table; `data-ticked` counts those of the
+  // form, and a task that stands in two tables once.
 
   function boxesOf(all) {
-    const form = all.closest("form");
-    return form
-      ? [...form.querySelectorAll(`input[type="checkbox"][name="${CSS.escape(all.dataset.tickAll)}"]`)]
+    const table = all.closest("table");
+    return table
+      ? [...table.querySelectorAll(`input[type="checkbox"][name="${CSS.escape(all.dataset.tickAll)}"]`)]
       : [];
   }
 
   function countTicks(form) {
+    const chosen = new Set();
     for (const all of form.querySelectorAll("[data-tick-all]")) {
       const boxes = boxesOf(all);
-      const ticked = boxes.filter((box) => box.checked).length;
-      all.checked = ticked > 0 && ticked === boxes.length;
-      all.indeterminate = ticked > 0 && ticked < boxes.length;
-      for (const out of form.querySelectorAll("[data-ticked]")) out.textContent = String(ticked);
-      for (const part of form.querySelectorAll("[data-needs-ticks]")) part.hidden = ticked === 0;
+      const ticked = boxes.filter((box) => box.checked);
+      all.checked = ticked.length > 0 && ticked.length === boxes.length;
+      all.indeterminate = ticked.length > 0 && ticked.length < boxes.length;
+      for (const box of ticked) chosen.add(box.value);
     }
+    for (const out of form.querySelectorAll("[data-ticked]")) out.textContent = String(chosen.size);
+    for (const part of form.querySelectorAll("[data-needs-ticks]")) part.hidden = chosen.size === 0;
   }
 
   function countAllTicks(within) {

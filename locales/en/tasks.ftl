@@ -114,6 +114,7 @@ refused-not_retryable = It is { $state }; only failed and cancelled tasks can be
 refused-not_succeeded = It is { $state }; only a succeeded task can be run again.
 refused-not_requeueable = It is { $state }; only queued and running tasks can be requeued.
 refused-lease_alive = Attempt { $attempt } is alive. Only a requeue by force, on the task’s page, takes the task away from it.
+refused-moved_on = It has moved on since the page was made, by somebody else or by an earlier press. Look at it again.
 refused-nothing_to_recover = Its lease is alive, or its message was put out again a moment ago.
 
 # One task.

@@ -114,6 +114,7 @@ refused-not_retryable = 任务处于“{ $state }”；只有失败和已取消�
 refused-not_succeeded = 任务处于“{ $state }”；只有成功的任务可以再次运行。
 refused-not_requeueable = 任务处于“{ $state }”；只有排队中和运行中的任务可以重新入队。
 refused-lease_alive = 第 { $attempt } 次尝试仍然存活。只有在任务页面上强制重新入队，才能取走该任务。
+refused-moved_on = 页面打开之后，它已有变化（他人操作，或按了两次）。请重新查看。
 refused-nothing_to_recover = 其租约有效，或消息刚刚已再次发出。
 
 # 单个任务。

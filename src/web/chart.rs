@@ -97,7 +97,7 @@ pub(crate) fn chart(width: i64, height: i64, span: Span, series: &[Points]) -> C
     } else {
         vec![0, highest]
     };
-    let steps = if width < 500 { 3 } else { 6 };
+    let every = tick_every(span.ms(), if width < 500 { 4 } else { 7 });
     Chart {
         width,
         height,
@@ -114,8 +114,8 @@ pub(crate) fn chart(width: i64, height: i64, span: Span, series: &[Points]) -> C
                 value,
             })
             .collect(),
-        x_ticks: (0..=steps)
-            .map(|step| span.from.ms() + span.ms() * step / steps)
+        x_ticks: (span.from.ms().div_euclid(every) + 1..=span.until.ms().div_euclid(every))
+            .map(|step| step * every)
             .map(|ms| Tick {
                 place: short(frame.x(Time::from_ms(ms))),
                 value: ms,
@@ -142,6 +142,17 @@ pub(crate) fn thin(span: Span, points: Points, count: usize) -> Points {
         }
     }
     kept
+}
+
+/// The time between two marks of the axis, so that at most `most` of them fall into `span_ms`; they stand at round times.
+fn tick_every(span_ms: i64, most: i64) -> i64 {
+    const MINUTE: i64 = 60_000;
+    const STEPS: [i64; 9] = [1, 5, 10, 20, 60, 240, 480, 1440, 2880];
+    STEPS
+        .into_iter()
+        .map(|minutes| minutes * MINUTE)
+        .find(|every| span_ms / every <= most)
+        .unwrap_or((span_ms / most).max(1))
 }
 
 /// The smallest of 1, 2, 4, 5, 10, 20, … that is not below `highest`.
@@ -329,6 +340,20 @@ mod tests {
             assert_eq!(nice(highest), top);
         }
         assert_eq!(nice(i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn the_marks_of_the_time_axis_stand_at_round_times() {
+        let span = Span {
+            from: Time::from_ms(7 * 60_000 + 1),
+            until: Time::from_ms(67 * 60_000 + 1),
+        };
+        let minutes = |width| -> Vec<i64> {
+            let chart = chart(width, 200, span, &[minutes(&[Some(1); 3])]);
+            chart.x_ticks.iter().map(|tick| tick.value / 60_000).collect()
+        };
+        assert_eq!(minutes(800), [10, 20, 30, 40, 50, 60]);
+        assert_eq!(minutes(340), [20, 40, 60]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::i18n::Lang;
 use crate::{
     domain::{
         evidence::{Evidence, Figure, Threshold, ThresholdName},
-        finding::{About, CloseReason, Confidence, Scope, Variant, Verdict, remedy, sentence},
+        finding::{About, CloseReason, Confidence, Variant, Verdict, remedy, sentence},
         time::Time,
     },
     store::findings::{IncidentRow, StallRow},
@@ -69,62 +69,83 @@ impl Value {
 }
 
 impl Finding {
-    pub(crate) fn of_stall(l: Lang, row: &StallRow) -> Self {
-        Self {
-            closed: closed(row.closed_at, row.closed_reason),
-            ..Self::new(
-                l,
-                About::Task,
-                row.id,
-                row.verdict,
-                row.confidence,
-                row.since,
-                &row.evidence,
-            )
-        }
+    /// The ages in an open finding's sentence are as of `now`: it holds until it is closed.
+    pub(crate) fn of_stall(l: Lang, row: &StallRow, now: Time) -> Self {
+        Self::of(
+            l,
+            now,
+            Found {
+                about: About::Task,
+                id: row.id,
+                verdict: row.verdict,
+                confidence: row.confidence,
+                since: row.since,
+                evidence: &row.evidence,
+                closed: closed(row.closed_at, row.closed_reason),
+            },
+        )
     }
 
-    pub(crate) fn of_incident(l: Lang, row: &IncidentRow) -> Self {
-        Self {
-            closed: closed(row.closed_at, row.closed_reason),
-            ..Self::new(
-                l,
-                About::Cause,
-                row.id,
-                row.verdict,
-                row.confidence,
-                row.since,
-                &row.evidence,
-            )
-        }
+    /// The same for a cause.
+    pub(crate) fn of_incident(l: Lang, row: &IncidentRow, now: Time) -> Self {
+        Self::of(
+            l,
+            now,
+            Found {
+                about: About::Cause,
+                id: row.id,
+                verdict: row.verdict,
+                confidence: row.confidence,
+                since: row.since,
+                evidence: &row.evidence,
+                closed: closed(row.closed_at, row.closed_reason),
+            },
+        )
     }
 
-    fn new(
-        l: Lang,
-        about: About,
-        id: Uuid,
-        verdict: Verdict,
-        confidence: Confidence,
-        since: Time,
-        evidence: &Evidence,
-    ) -> Self {
-        let rule = match evidence.variant {
-            Variant::Plain => verdict.as_str().to_owned(),
-            variant => format!("{verdict} / {variant}"),
-        };
-        Self {
-            id,
+    fn of(l: Lang, now: Time, found: Found<'_>) -> Self {
+        let Found {
+            about,
             verdict,
-            confidence,
             since,
-            sentence: l.phrase(&sentence(about, verdict, evidence)).to_string(),
-            remedy: l.phrase(&remedy(about, verdict, evidence)).to_string(),
+            evidence,
+            ..
+        } = found;
+        let mut told = evidence.clone();
+        if found.closed.is_none() {
+            told.judged_at = told.judged_at.max(now);
+            // The readings that are kept reach less far back than the finding.
+            if verdict == Verdict::NoConsumers {
+                told.facts.span_ms = told.facts.span_ms.max(Some(now.ms_since(since)));
+            }
+        }
+        Self {
+            id: found.id,
+            verdict,
+            confidence: found.confidence,
+            since,
+            sentence: l.phrase(&sentence(about, verdict, &told)).to_string(),
+            remedy: l.phrase(&remedy(about, verdict, &told)).to_string(),
             evidence: facts(l, evidence),
             judged_at: evidence.judged_at,
-            rule,
-            closed: None,
+            rule: match evidence.variant {
+                Variant::Plain => verdict.as_str().to_owned(),
+                variant => format!("{verdict} / {variant}"),
+            },
+            closed: found.closed,
         }
     }
+}
+
+/// What the rows of stalls and of incidents have in common.
+struct Found<'a> {
+    about: About,
+    id: Uuid,
+    verdict: Verdict,
+    confidence: Confidence,
+    since: Time,
+    evidence: &'a Evidence,
+    closed: Option<Closed>,
 }
 
 fn closed(at: Option<Time>, reason: Option<CloseReason>) -> Option<Closed> {
@@ -272,13 +293,5 @@ impl Teller {
             let value = Value::Text(self.l.number(figure.value));
             self.add(self.label(name), value, Some(figure));
         }
-    }
-}
-
-/// What an incident is about, as a link: the address of its queue's page; none for a worker or the broker.
-pub(crate) fn is_queue(scope: Scope) -> bool {
-    match scope {
-        Scope::Queue => true,
-        Scope::Worker | Scope::Broker => false,
     }
 }

@@ -21,32 +21,7 @@ pub fn decide(task: &Task, event: &Event, reported: Option<AttemptOutcome>, rule
         effects: Vec::new(),
         rules: *rules,
     };
-    let answer = match event {
-        Event::Start { available_at } => change.start(*available_at),
-        Event::Claim(claim) => change.claim(claim),
-        Event::Heartbeat {
-            attempt,
-            progress,
-            message,
-        } => change.heartbeat(*attempt, *progress, message.as_deref()),
-        Event::Succeed { attempt, result, log } => change.succeed(*attempt, result, log, reported),
-        Event::Fail {
-            attempt,
-            error,
-            retryable,
-            log,
-        } => change.fail(*attempt, error, *retryable, log, reported),
-        Event::Release { attempt } => change.release(*attempt, reported),
-        Event::Retry { payload } => {
-            change.run_again(State::is_retryable, RefusalCode::NotRetryable, "retried", payload)
-        }
-        Event::Rerun { payload } => {
-            change.run_again(State::is_succeeded, RefusalCode::NotSucceeded, "rerun", payload)
-        }
-        Event::Requeue { by, lease, payload } => change.requeue(*by, *lease, payload),
-        Event::Cancel => change.cancel(),
-        Event::Recover => change.recover(),
-    };
+    let answer = change.apply(event, reported);
     let Change { task, effects, .. } = change;
     Decision {
         answer: answer.map_err(|code| Refusal::of(code, &task)),
@@ -73,6 +48,41 @@ struct Change {
 }
 
 type Verdict = Result<Answer, RefusalCode>;
+
+impl Change {
+    fn apply(&mut self, event: &Event, reported: Option<AttemptOutcome>) -> Verdict {
+        match event {
+            Event::Start { available_at } => self.start(*available_at),
+            Event::Claim(claim) => self.claim(claim),
+            Event::Heartbeat {
+                attempt,
+                progress,
+                message,
+            } => self.heartbeat(*attempt, *progress, message.as_deref()),
+            Event::Succeed { attempt, result, log } => self.succeed(*attempt, result, log, reported),
+            Event::Fail {
+                attempt,
+                error,
+                retryable,
+                log,
+            } => self.fail(*attempt, error, *retryable, log, reported),
+            Event::Release { attempt } => self.release(*attempt, reported),
+            Event::Retry { payload } => {
+                self.run_again(State::is_retryable, RefusalCode::NotRetryable, "retried", payload)
+            }
+            Event::Rerun { payload } => {
+                self.run_again(State::is_succeeded, RefusalCode::NotSucceeded, "rerun", payload)
+            }
+            Event::Requeue { by, lease, payload } => self.requeue(*by, *lease, payload),
+            Event::Cancel => self.cancel(),
+            Event::OnDispatch { dispatch, .. } if *dispatch != self.task.dispatch => {
+                Err(RefusalCode::MovedOn)
+            }
+            Event::OnDispatch { event, .. } => self.apply(event, reported),
+            Event::Recover => self.recover(),
+        }
+    }
+}
 
 impl Change {
     fn record(&mut self, event: &'static str, detail: Value) {

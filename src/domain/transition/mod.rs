@@ -58,6 +58,12 @@ pub enum Event {
         payload: Option<Value>,
     },
     Cancel,
+    /// `event`, decided upon by somebody who saw the task at `dispatch`: refused when another one is current by now.
+    /// So a form that is sent twice does it once.
+    OnDispatch {
+        dispatch: i64,
+        event: Box<Event>,
+    },
     /// `serve` looks after a running task whose lease is over: publish the same dispatch again, or end it.
     Recover,
 }

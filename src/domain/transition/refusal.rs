@@ -31,6 +31,8 @@ words! {
         NotSucceeded = "not_succeeded",
         NotRequeueable = "not_requeueable",
         LeaseAlive = "lease_alive",
+        /// The task is at another dispatch than the one that was decided upon.
+        MovedOn = "moved_on",
         NothingToRecover = "nothing_to_recover",
     }
 }
@@ -109,6 +111,9 @@ impl Refusal {
                 ),
                 None => format!("attempt {attempt} is alive; use force to supersede it"),
             },
+            RefusalCode::MovedOn => {
+                format!("the task has moved on since it was looked at: its dispatch is {dispatch} by now")
+            }
             RefusalCode::NothingToRecover => {
                 "its lease is alive, or its message was put out again a moment ago".into()
             }

@@ -69,6 +69,53 @@ fn requeue(lease: LeasePolicy) -> Event {
     }
 }
 
+#[test]
+fn what_was_decided_for_another_dispatch_is_refused_and_changes_nothing() {
+    for state in [
+        State::Queued,
+        State::Running,
+        State::Failed,
+        State::Cancelled,
+        State::Succeeded,
+    ] {
+        let before = task(state);
+        for (name, event) in events() {
+            let plain = decide(&before, &event, None, &rules(at(30)));
+            let on = |dispatch| Event::OnDispatch {
+                dispatch,
+                event: Box::new(event.clone()),
+            };
+            let seen = decide(&before, &on(before.dispatch), None, &rules(at(30)));
+            assert_eq!(
+                (seen.task, seen.answer),
+                (plain.task, plain.answer),
+                "{name} of {state}"
+            );
+            let late = decide(&before, &on(before.dispatch - 1), None, &rules(at(30)));
+            let code = late.answer.map_err(|refusal| refusal.code);
+            assert_eq!(code, Err(RefusalCode::MovedOn), "{name} of {state}");
+            assert_eq!(
+                (late.task, late.effects),
+                (before.clone(), Vec::new()),
+                "{name} of {state}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_requeue_that_is_asked_for_twice_takes_one_dispatch() {
+    let event = Event::OnDispatch {
+        dispatch: 1,
+        event: Box::new(requeue(LeasePolicy::Respect)),
+    };
+    let once = decide(&task(State::Queued), &event, None, &rules(at(30)));
+    assert_eq!(once.task.dispatch, 2);
+    let twice = decide(&once.task, &event, None, &rules(at(30)));
+    assert!(twice.answer.is_err());
+    assert_eq!(twice.task.dispatch, 2);
+}
+
 fn events() -> Vec<(&'static str, Event)> {
     vec![
         ("start", Event::Start { available_at: None }),

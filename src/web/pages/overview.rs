@@ -147,9 +147,9 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
         incidents: incidents
             .iter()
             .take(INCIDENTS_SHOWN)
-            .map(|row| Card::of_incident(c.l, row))
+            .map(|row| Card::of_incident(&c, row))
             .collect(),
-        alone: Card::of_stalls(&site, c.l, &alone).await?,
+        alone: Card::of_stalls(&site, &c, &alone).await?,
         alone_left,
         rows,
         queues,

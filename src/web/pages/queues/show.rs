@@ -30,7 +30,7 @@ use crate::{
 };
 
 const INCIDENTS: i64 = 200;
-const STALLS: usize = 5;
+const STALLS: usize = 20;
 const CONSUMERS: i64 = 100;
 /// A consumer that was listed this much before the newest numbers is gone.
 const LISTED: Duration = Duration::from_secs(30);
@@ -162,8 +162,8 @@ pub(super) async fn show(
         charts: charts(span, &samples),
         table: table(samples),
         consumers,
-        incidents: incidents.iter().map(|row| Card::of_incident(c.l, row)).collect(),
-        stalls: Card::of_stalls(&site, c.l, &stalls).await?,
+        incidents: incidents.iter().map(|row| Card::of_incident(&c, row)).collect(),
+        stalls: Card::of_stalls(&site, &c, &stalls).await?,
         stalls_left,
         hour: store
             .throughput(c.now - Duration::from_secs(3600), Some(&name))

@@ -11,7 +11,7 @@ use crate::{
         Site,
         error::AppError,
         findings::Finding,
-        i18n::Lang,
+        layout::Chrome,
         pages::{
             address,
             tasks::row::{name, short},
@@ -40,6 +40,8 @@ pub(crate) enum About {
     },
     Task {
         id: Uuid,
+        /// What was judged: another dispatch is another story.
+        dispatch: i64,
         short: String,
         name: String,
         queue: String,
@@ -48,7 +50,7 @@ pub(crate) enum About {
 }
 
 impl Card {
-    pub(crate) fn of_incident(l: Lang, row: &IncidentRow) -> Self {
+    pub(crate) fn of_incident(c: &Chrome, row: &IncidentRow) -> Self {
         let subject = &row.subject;
         let queue = match subject.scope {
             Scope::Queue => Some(subject.name.as_str()),
@@ -63,7 +65,7 @@ impl Card {
             _ => address::stalls_of(row.id),
         };
         Self {
-            finding: Finding::of_incident(l, row),
+            finding: Finding::of_incident(c.l, row, c.now),
             about: About::Cause {
                 scope: subject.scope,
                 name: subject.name.clone(),
@@ -75,7 +77,7 @@ impl Card {
     }
 
     /// The cards of `rows`, with the tasks' names. A task that was deleted since is called by its id.
-    pub(crate) async fn of_stalls(site: &Site, l: Lang, rows: &[StallRow]) -> Result<Vec<Self>, AppError> {
+    pub(crate) async fn of_stalls(site: &Site, c: &Chrome, rows: &[StallRow]) -> Result<Vec<Self>, AppError> {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
         let names: HashMap<Uuid, String> = site
             .store
@@ -87,9 +89,10 @@ impl Card {
         Ok(rows
             .iter()
             .map(|row| Self {
-                finding: Finding::of_stall(l, row),
+                finding: Finding::of_stall(c.l, row, c.now),
                 about: About::Task {
                     id: row.task_id,
+                    dispatch: row.dispatch,
                     short: short(row.task_id),
                     name: names
                         .get(&row.task_id)

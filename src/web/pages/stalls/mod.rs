@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{finding::Verdict, time::Time, words::words},
-    store::findings::{ClosedCursor, StallFilter, StallRow},
+    store::findings::{ClosedCursor, IncidentRow, StallFilter, StallRow},
     web::{
         Site,
         error::{AppError, Problem},
@@ -28,6 +28,9 @@ use card::{About, Card};
 /// Findings on one page.
 const PAGE: usize = 50;
 const INCIDENTS: i64 = 200;
+/// Causes that are shown with their stalls, and stalls that are shown with a cause.
+const UNFOLDED: usize = 12;
+const UNDER_CAUSE: usize = 10;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new().route("/admin/stalls", get(list))
@@ -141,10 +144,20 @@ struct StallsPage {
     filters: Filters,
     view: View,
     /// Causes; on a page about one incident, that one.
-    incidents: Vec<Card>,
+    causes: Vec<Cause>,
+    /// The heading of `stalls` in the catalogue.
+    stalls_title: &'static str,
     stalls: Vec<Card>,
     newer: Option<String>,
     older: Option<String>,
+}
+
+/// A cause and the first of its stalls.
+struct Cause {
+    card: Card,
+    tasks: Vec<Card>,
+    /// There are more on its own page.
+    more: bool,
 }
 
 impl StallsPage {
@@ -155,6 +168,19 @@ impl StallsPage {
     /// Only what is open can be acted on from here.
     fn may_tick(&self) -> bool {
         self.view == View::Open && self.c.may("operator")
+    }
+
+    /// The heading of the column of times.
+    fn since_title(&self) -> &'static str {
+        match self.view {
+            View::Open => "task-since",
+            View::Closed | View::Incidents => "stalls-closed",
+        }
+    }
+
+    fn anything_to_tick(&self) -> bool {
+        self.may_tick()
+            && (!self.stalls.is_empty() || self.causes.iter().any(|cause| !cause.tasks.is_empty()))
     }
 
     fn is_wanted(&self, verdict: &Verdict) -> bool {
@@ -174,8 +200,10 @@ async fn list(
     let one_more = PAGE as i64 + 1;
     let store = &site.store;
     let mut older = None;
+    let mut stalls_title = "stalls-alone";
     let (incidents, stalls) = match (view, filter.incident_id) {
         (View::Open, Some(id)) => {
+            stalls_title = "stalls-of-incident";
             let incident = store
                 .incident(id)
                 .await?
@@ -199,10 +227,15 @@ async fn list(
             if filters.before.is_some() {
                 incidents.clear();
             }
-            (
-                incidents,
-                store.open_stalls_alone(&filter, filters.before, one_more).await?,
-            )
+            let stalls = match filter.verdict {
+                // Who asks for a verdict wants every task that has it, whatever its cause.
+                Some(_) => {
+                    stalls_title = "tasks-title";
+                    store.open_stalls(&filter, filters.before, one_more).await?
+                }
+                None => store.open_stalls_alone(&filter, filters.before, one_more).await?,
+            };
+            (incidents, stalls)
         }
         (View::Closed, _) => (
             Vec::new(),
@@ -223,15 +256,49 @@ async fn list(
         }
     };
     let stalls = page_of(stalls, &filters, &mut older);
+    // The lists below show them already.
+    let unfold = view == View::Open && filter.incident_id.is_none() && filter.verdict.is_none();
     html(&StallsPage {
-        incidents: incidents.iter().map(|row| Card::of_incident(c.l, row)).collect(),
-        stalls: Card::of_stalls(&site, c.l, &stalls).await?,
+        causes: causes(&site, &c, &incidents, unfold).await?,
+        stalls_title,
+        stalls: Card::of_stalls(&site, &c, &stalls).await?,
         newer: filters.before.map(|_| filters.first()),
         older,
         view,
         filters,
         c,
     })
+}
+
+/// The cards of `incidents`; with `unfold`, the first of them with their first stalls.
+async fn causes(
+    site: &Site,
+    c: &Chrome,
+    incidents: &[IncidentRow],
+    unfold: bool,
+) -> Result<Vec<Cause>, AppError> {
+    let mut causes = Vec::with_capacity(incidents.len());
+    for (place, row) in incidents.iter().enumerate() {
+        let mut stalls = Vec::new();
+        if unfold && place < UNFOLDED && row.tasks > 0 {
+            let under = StallFilter {
+                incident_id: Some(row.id),
+                ..StallFilter::default()
+            };
+            stalls = site
+                .store
+                .open_stalls(&under, None, UNDER_CAUSE as i64 + 1)
+                .await?;
+        }
+        let more = stalls.len() > UNDER_CAUSE;
+        stalls.truncate(UNDER_CAUSE);
+        causes.push(Cause {
+            card: Card::of_incident(c, row),
+            tasks: Card::of_stalls(site, c, &stalls).await?,
+            more,
+        });
+    }
+    Ok(causes)
 }
 
 fn page_of(mut stalls: Vec<StallRow>, filters: &Filters, older: &mut Option<String>) -> Vec<StallRow> {

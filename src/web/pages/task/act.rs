@@ -10,7 +10,7 @@ use axum_extra::extract::Form;
 use serde::Deserialize;
 
 use crate::{
-    domain::transition::{Answer, LeasePolicy},
+    domain::transition::{Answer, LeasePolicy, RefusalCode},
     services::lifecycle::{Act, ActError},
     web::{
         Site,
@@ -53,15 +53,6 @@ pub(super) async fn act(
     if (grave && reason.is_empty()) || reason.chars().count() > REASON_CHARS {
         return back(Flash::refused("flash-reason-needed"));
     }
-    let view = site
-        .store
-        .task(task_id)
-        .await?
-        .ok_or(AppError::new(Problem::NotFound))?;
-    if view.task.dispatch != asked.dispatch {
-        let flash = Flash::refused("flash-moved-on").a("dispatch", view.task.dispatch);
-        return back(flash);
-    }
     let lease = if asked.force {
         LeasePolicy::Override
     } else {
@@ -73,7 +64,7 @@ pub(super) async fn act(
         .submit
         .act(Act {
             task_id,
-            event: action.event(lease),
+            event: action.event_on(asked.dispatch, lease),
             actor: operator.actor(),
             audit: Some(audit),
         })
@@ -89,6 +80,9 @@ pub(super) async fn act(
                 (Action::Retry | Action::Rerun, _) => "flash-retried",
             };
             Flash::done(key).a("dispatch", acted.task.dispatch)
+        }
+        Err(ActError::Refused(refusal)) if refusal.code == RefusalCode::MovedOn => {
+            Flash::refused("flash-moved-on").a("dispatch", refusal.dispatch)
         }
         Err(ActError::Refused(refusal)) => Flash::refused("flash-refused").a("why", refused(l, &refusal)),
         Err(error) => return Err(error.into()),

@@ -41,7 +41,8 @@ impl Document {
         };
         let cut = text.len() > SHOWN_BYTES;
         if cut {
-            text.truncate(text.floor_char_boundary(SHOWN_BYTES));
+            let fits = (0..=SHOWN_BYTES).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(fits.unwrap_or(0));
         }
         Self {
             text,

@@ -154,7 +154,7 @@ async fn show(
     attempts.truncate(ATTEMPTS);
     let c = viewer.chrome(Nav::Tasks);
     let findings = site.store.stalls_of_task(id, FINDINGS).await?;
-    let findings = findings.iter().map(|row| Finding::of_stall(c.l, row));
+    let findings = findings.iter().map(|row| Finding::of_stall(c.l, row, c.now));
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     html(&TaskPage {

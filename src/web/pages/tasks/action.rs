@@ -41,6 +41,15 @@ impl Action {
         }
     }
 
+    /// The same for somebody who saw the task at `dispatch`: at another one it is refused, so that pressing twice does
+    /// it once.
+    pub(crate) fn event_on(self, dispatch: i64, lease: LeasePolicy) -> Event {
+        Event::OnDispatch {
+            dispatch,
+            event: Box::new(self.event(lease)),
+        }
+    }
+
     pub(crate) const fn icon(self) -> &'static str {
         match self {
             Self::Retry | Self::Rerun => "arrow-counterclockwise",

@@ -44,8 +44,35 @@ pub(super) struct Ticked {
     reason: String,
     #[serde(default)]
     task: Vec<Uuid>,
+    /// The dispatches that the page showed. A task that is at another one by now is left alone; one without an entry is
+    /// decided on as it is.
+    #[serde(default)]
+    seen: Vec<Seen>,
     /// Where the ticks were made.
     back: Option<String>,
+}
+
+/// A task and the dispatch that the page showed of it, written `<id>:<dispatch>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Seen {
+    task_id: Uuid,
+    dispatch: i64,
+}
+
+impl TryFrom<String> for Seen {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let read = |text: &str| {
+            let (id, dispatch) = text.split_once(':')?;
+            Some(Self {
+                task_id: id.parse().ok()?,
+                dispatch: dispatch.parse().ok()?,
+            })
+        };
+        read(&text).ok_or("a task's id, a colon and its dispatch")
+    }
 }
 
 /// Acts on every ticked task that allows it at this moment, then says what became of each.
@@ -67,6 +94,15 @@ pub(super) async fn act(
     if reason.is_empty() || reason.chars().count() > REASON_CHARS {
         return refuse("flash-reason-needed");
     }
+    let seen: HashMap<Uuid, i64> = ticked
+        .seen
+        .iter()
+        .map(|seen| (seen.task_id, seen.dispatch))
+        .collect();
+    let event = |task_id: Uuid| match seen.get(&task_id) {
+        Some(dispatch) => ticked.action.event_on(*dispatch, LeasePolicy::Respect),
+        None => ticked.action.event(LeasePolicy::Respect),
+    };
     let answers = site
         .submit
         .act_on_all(&ticked.task, |task_id| {
@@ -74,7 +110,7 @@ pub(super) async fn act(
             audit.reason = Some(reason.to_owned());
             Act {
                 task_id,
-                event: ticked.action.event(LeasePolicy::Respect),
+                event: event(task_id),
                 actor: operator.actor(),
                 audit: Some(audit),
             }
@@ -201,5 +237,24 @@ fn line(c: &Chrome, row: &AuditRow, names: &HashMap<String, String>) -> Line {
         done: entry.outcome == AuditOutcome::Done,
         refused: after.and_then(|after| refused_then(c.l, after, attempt)),
         state: after.and_then(|after| Some(after.get("state")?.as_str()?.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_read_as_id_and_dispatch() {
+        let id = Uuid::from_u128(7);
+        let read = |text: String| Seen::try_from(text).ok();
+        let seen = Seen {
+            task_id: id,
+            dispatch: 12,
+        };
+        assert_eq!(read(format!("{id}:12")), Some(seen));
+        for wrong in [String::new(), id.to_string(), format!("{id}:"), format!("x:{id}")] {
+            assert_eq!(read(wrong.clone()), None, "{wrong}");
+        }
     }
 }

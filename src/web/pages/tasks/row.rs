@@ -25,6 +25,7 @@ pub(crate) struct Row {
     pub(crate) queue: String,
     pub(crate) owner: Option<String>,
     pub(crate) state: State,
+    pub(crate) dispatch: i64,
     /// 0 to 100, while it runs.
     pub(crate) progress: Option<f64>,
     pub(crate) tries: i64,
@@ -46,6 +47,7 @@ impl Row {
             since: since(&task, now),
             progress: task.progress.filter(|_| task.state == State::Running),
             state: task.state,
+            dispatch: task.dispatch,
             tries: task.tries,
             max_attempts: task.max_attempts,
             created_at: task.created_at,
