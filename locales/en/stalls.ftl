@@ -149,6 +149,8 @@ fact-next_attempt = Next attempt
 fact-next_worker = Its worker
 fact-next_started_at = Next attempt began
 fact-reported_at = Reported success
+fact-ack_timeout = Consumer timeout of the queue
+fact-ack_left = Left of it
 fact-detail = Detail
 
 threshold-publish_grace_ms = Limit: grace to publish
@@ -165,6 +167,8 @@ threshold-alarm_readings = Limit: readings with the alarm
 threshold-crash_loop = Limit: attempts whose worker died
 threshold-cancel_grace_ms = Limit: time to obey a cancel
 threshold-next_attempt = Held against the beginning of attempt
+threshold-mismatch_stable_ms = Limit: argument unchanged for
+threshold-ack_deadline_percent = Limit: left of the consumer timeout, in percent
 threshold-blind_ms = Limit: without numbers for
 
 source-database = database

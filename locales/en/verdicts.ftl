@@ -8,12 +8,14 @@ verdict-overdue = Overdue
 verdict-crash_loop = Crash loop
 verdict-cancel_ignored = Cancel ignored
 verdict-double_run = Run twice
+verdict-ack_deadline = Delivery about to be taken back
 verdict-no_consumers = No consumers
 verdict-consumers_stuck = Consumers stuck
 verdict-backlog = Backlog
 verdict-ledger_short = Ledger short
 verdict-ledger_over = Ledger over
 verdict-queue_missing = Queue missing
+verdict-queue_mismatch = Queue set up otherwise
 verdict-broker_alarm = Broker alarm
 verdict-unknown = Unknown
 
@@ -86,6 +88,9 @@ stall-cancel_ignored-plain-remedy = End the program, or restart the worker. The 
 stall-double_run-plain = Attempt { $attempt } was given up, and its worker “{ $worker }” reported success after attempt { $next_attempt } (“{ $next_worker }”) had begun. Both did the work, and unless that report was only held up, at the same time.
 stall-double_run-plain-remedy = Look at what both attempts wrote outside. The result of attempt { $attempt } was not applied; it is on the timeline.
 
+stall-ack_deadline-plain = Attempt { $attempt } has run for { $started_ago } and holds its delivery; the broker takes deliveries of “{ $queue }” back after { $ack_timeout }, in { $ack_left }. The attempt is not about to end.
+stall-ack_deadline-plain-remedy = Raise the queue’s consumer timeout above its longest task (policy key consumer-timeout). Otherwise the broker closes the worker’s channel and hands out a second copy; workers of Unstuck discard it, others may run it.
+
 # One cause, with all its tasks.
 
 incident-unpublished-untried = Tasks are due, and no attempt to publish their messages has ended yet. Waiting: { $stalled }.
@@ -129,6 +134,8 @@ incident-cancel_ignored-plain = Worker “{ $worker }” goes on with tasks that
 incident-cancel_ignored-plain-remedy = End the programs, or restart the worker. The tasks are cancelled by themselves when their leases end.
 incident-double_run-plain = Worker “{ $worker }” reported successes of attempts that had been given up, after the next ones had begun. Tasks whose work was done twice: { $stalled }.
 incident-double_run-plain-remedy = Look at what these attempts wrote outside. Was the worker frozen, or cut off from the database?
+incident-ack_deadline-plain = The broker is about to take back deliveries of “{ $queue }” whose tasks still run: { $stalled }. Gone on: { $moved_on }, ended: { $ended }.
+incident-ack_deadline-plain-remedy = Raise the queue’s consumer timeout above its longest task (policy key consumer-timeout). Otherwise the broker closes the workers’ channels and hands out second copies.
 incident-no_consumers-plain = Nobody has consumed “{ $queue }” for { $span }. Messages waiting: { $ready }.
 incident-no_consumers-plain-remedy = Start workers for this queue. Do not requeue: the messages are there.
 incident-consumers_stuck-plain = The consumers of “{ $queue }” have not begun, renewed or finished anything for { $span }. Consumers: { $consumers }, messages they hold: { $unacknowledged }, messages waiting: { $ready }.
@@ -145,6 +152,8 @@ incident-ledger_over-plain = The broker holds more messages in “{ $queue }” 
 incident-ledger_over-plain-remedy = Nothing needs to be done: workers discard them.
 incident-queue_missing-plain = The broker has no queue “{ $queue }”. Tasks whose messages went with it: { $queued }; running: { $running }.
 incident-queue_missing-plain-remedy = Declare the queue again, then requeue its tasks.
+incident-queue_mismatch-plain = Queue “{ $queue }” is set up in a way that can lose messages. As it is (≠ as Unstuck declares it): { $detail }.
+incident-queue_mismatch-plain-remedy = Change the policy if it comes from one. An argument can’t be changed: let the queue run empty, delete it in RabbitMQ, and it is declared anew by itself.
 incident-broker_alarm-alarm = The broker { $broker } has raised an alarm and takes no publishes: { $detail }.
 incident-broker_alarm-alarm-remedy = Free memory or disk space on the broker. Started tasks are kept and published afterwards; consumers go on.
 incident-broker_alarm-blocked = The broker { $broker } blocks our publishing connection: { $detail }.

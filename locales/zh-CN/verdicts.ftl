@@ -8,12 +8,14 @@ verdict-overdue = 超时
 verdict-crash_loop = 反复崩溃
 verdict-cancel_ignored = 取消被忽略
 verdict-double_run = 重复执行
+verdict-ack_deadline = 投递即将被收回
 verdict-no_consumers = 无消费者
 verdict-consumers_stuck = 消费者卡住
 verdict-backlog = 积压
 verdict-ledger_short = 对账短缺
 verdict-ledger_over = 对账多出
 verdict-queue_missing = 队列不存在
+verdict-queue_mismatch = 队列设置不符
 verdict-broker_alarm = 代理告警
 verdict-unknown = 未知
 
@@ -86,6 +88,9 @@ stall-cancel_ignored-plain-remedy = 请结束该程序，或重启工作进程�
 stall-double_run-plain = 第 { $attempt } 次尝试已被放弃，其工作进程 “{ $worker }” 却在第 { $next_attempt } 次尝试（“{ $next_worker }”）开始之后报告成功。两次都做了这项工作；除非该报告只是被延误，否则它们曾同时运行。
 stall-double_run-plain-remedy = 请检查两次尝试在外部写下了什么。第 { $attempt } 次尝试的结果未被采用，可在时间线上看到。
 
+stall-ack_deadline-plain = 第 { $attempt } 次尝试已运行 { $started_ago } 并持有投递；代理会在 { $ack_timeout } 后收回 “{ $queue }” 的投递，即还有 { $ack_left }。该次尝试不会很快结束。
+stall-ack_deadline-plain-remedy = 请把该队列的消费者超时（策略键 consumer-timeout）调到高于最长的任务。否则代理会关闭该工作进程的通道并再派发一份副本；Unstuck 的工作进程会丢弃它，其他消费者可能会运行它。
+
 # 一个原因及其所有任务。
 
 incident-unpublished-untried = { $stalled } 个任务已到期，其消息的发布尝试尚无一次结束。
@@ -129,6 +134,8 @@ incident-cancel_ignored-plain = 工作进程 “{ $worker }” 仍在继续 { $s
 incident-cancel_ignored-plain-remedy = 请结束这些程序，或重启工作进程。租约到期后任务会自动取消。
 incident-double_run-plain = 工作进程 “{ $worker }” 在后续尝试开始之后，为已被放弃的尝试报告了成功。工作被做了两遍的任务：{ $stalled } 个。
 incident-double_run-plain-remedy = 请检查这些尝试在外部写下了什么。该工作进程是否曾被冻结，或与数据库断开？
+incident-ack_deadline-plain = 代理即将收回 “{ $queue }” 中 { $stalled } 个仍在运行的任务的投递。已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-ack_deadline-plain-remedy = 请把该队列的消费者超时（策略键 consumer-timeout）调到高于最长的任务。否则代理会关闭工作进程的通道并再派发副本。
 incident-no_consumers-plain = “{ $queue }” 中有 { $ready } 条消息在等待，已有 { $span } 无人消费。
 incident-no_consumers-plain-remedy = 请为该队列启动工作进程。不要重新入队：消息都在。
 incident-consumers_stuck-plain = “{ $queue }” 中有 { $ready } 条消息在等待。其 { $consumers } 个消费者持有 { $unacknowledged } 条，已有 { $span } 没有开始、续租或完成任何任务。
@@ -145,6 +152,8 @@ incident-ledger_over-plain = 代理在 “{ $queue }” 中持有的消息比任
 incident-ledger_over-plain-remedy = 无需处理：工作进程会丢弃它们。
 incident-queue_missing-plain = 代理上没有队列 “{ $queue }”。{ $queued } 个任务等待的消息已随之消失；{ $running } 个正在运行。
 incident-queue_missing-plain-remedy = 请重新声明队列，然后重新入队其任务。
+incident-queue_mismatch-plain = 队列 “{ $queue }” 的设置可能导致消息丢失。现状（≠ Unstuck 的声明）：{ $detail }。
+incident-queue_mismatch-plain-remedy = 若来自策略，请修改策略。参数无法更改：请让队列清空后在 RabbitMQ 中删除，它会自动重新声明。
 incident-broker_alarm-alarm = 代理 { $broker } 发出告警，不接受发布：{ $detail }。
 incident-broker_alarm-alarm-remedy = 请释放代理的内存或磁盘空间。已启动的任务会保留并在之后发布；消费照常进行。
 incident-broker_alarm-blocked = 代理 { $broker } 阻塞了我们的发布连接：{ $detail }。

@@ -49,6 +49,8 @@ words! {
         CancelGrace = "cancel_grace_ms",
         /// Nothing to hold it against: the next attempt's beginning is enough.
         NextAttempt = "next_attempt",
+        MismatchStable = "mismatch_stable_ms",
+        AckDeadline = "ack_deadline_percent",
     }
 }
 
@@ -158,6 +160,11 @@ pub struct Facts {
     pub next_started_at: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_worker: Option<String>,
+    /// After how long the broker takes a delivery back, and how much of that is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_timeout_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_left_ms: Option<i64>,
     /// The tasks of a cause: still stalled, gone on by themselves, ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<i64>,
@@ -224,6 +231,8 @@ impl Evidence {
             ("next_attempt", number(facts.next_attempt)),
             ("next_started_ago", age(facts.next_started_at)),
             ("next_worker", text(&facts.next_worker)),
+            ("ack_timeout", span(facts.ack_timeout_ms)),
+            ("ack_left", span(facts.ack_left_ms)),
             ("stalled", number(facts.stalled)),
             ("moved_on", number(facts.moved_on)),
             ("ended", number(facts.ended)),
@@ -242,7 +251,8 @@ impl Threshold {
             ThresholdName::StuckSamples
             | ThresholdName::AlarmReadings
             | ThresholdName::CrashLoop
-            | ThresholdName::NextAttempt => Arg::Number(self.value),
+            | ThresholdName::NextAttempt
+            | ThresholdName::AckDeadline => Arg::Number(self.value),
             ThresholdName::PublishGrace
             | ThresholdName::LostStable
             | ThresholdName::OvertakenMargin
@@ -253,7 +263,8 @@ impl Threshold {
             | ThresholdName::OverStable
             | ThresholdName::MissingStable
             | ThresholdName::Blind
-            | ThresholdName::CancelGrace => Arg::Span(self.value),
+            | ThresholdName::CancelGrace
+            | ThresholdName::MismatchStable => Arg::Span(self.value),
         }
     }
 }

@@ -27,12 +27,16 @@ words! {
         CancelIgnored = "cancel_ignored",
         /// Two of its attempts did the work.
         DoubleRun = "double_run",
+        /// Running, and the broker is about to take its delivery back.
+        AckDeadline = "ack_deadline",
         NoConsumers = "no_consumers",
         ConsumersStuck = "consumers_stuck",
         Backlog = "backlog",
         LedgerShort = "ledger_short",
         LedgerOver = "ledger_over",
         QueueMissing = "queue_missing",
+        /// The queue exists with arguments that can lose messages.
+        QueueMismatch = "queue_mismatch",
         BrokerAlarm = "broker_alarm",
         /// The numbers that a judgement needs are not there.
         Unknown = "unknown",
@@ -250,12 +254,15 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (About::Task, Verdict::CrashLoop, &[Trying, GaveUp]),
         (About::Task, Verdict::CancelIgnored, &[Plain]),
         (About::Task, Verdict::DoubleRun, &[Plain]),
+        (About::Task, Verdict::AckDeadline, &[Plain]),
         (About::Cause, Verdict::Unpublished, PUBLISH),
         (About::Cause, Verdict::WorkerLost, LOST),
         (About::Cause, Verdict::WorkerSilent, TAKERS),
         (About::Cause, Verdict::CrashLoop, &[Trying, GaveUp]),
         (About::Cause, Verdict::CancelIgnored, &[Plain]),
         (About::Cause, Verdict::DoubleRun, &[Plain]),
+        (About::Cause, Verdict::AckDeadline, &[Plain]),
+        (About::Cause, Verdict::QueueMismatch, &[Plain]),
         (About::Cause, Verdict::NoConsumers, &[Plain]),
         (About::Cause, Verdict::ConsumersStuck, &[Plain]),
         (About::Cause, Verdict::Backlog, &[Slow, Old]),

@@ -83,8 +83,38 @@ pub struct QueueSight {
     pub numbers: Numbers,
     /// The consumer tags; birth shows up to 5 s late, death within 0.3 s. `None` when they are not known.
     pub tags: Option<BTreeSet<String>>,
+    /// `None` when they are not known, or too old.
+    pub settings: Option<QueueSettings>,
     /// The queue counts from 0 again: it was declared anew, or its node restarted.
     pub restarted: bool,
+}
+
+/// How the broker has set a queue up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueSettings {
+    /// How it differs from how Unstuck declares it.
+    pub mismatches: Vec<Mismatch>,
+    pub ack_timeout: AckTimeout,
+}
+
+/// One argument that is not as Unstuck declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// RabbitMQ's word.
+    pub argument: String,
+    pub expected: String,
+    pub actual: String,
+    /// Messages can be lost by it.
+    pub harmful: bool,
+}
+
+/// After how long the broker takes a delivery back that nobody acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckTimeout {
+    Never,
+    AfterMs(i64),
+    /// It is not told: nothing is said about deadlines.
+    Unknown,
 }
 
 /// The broker's numbers of a queue. Each is absent when the broker did not give it.

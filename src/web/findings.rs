@@ -161,7 +161,11 @@ pub(crate) fn severity(verdict: Verdict) -> u8 {
         Verdict::Unpublished => 3,
         Verdict::NoConsumers | Verdict::ConsumersStuck => 4,
         Verdict::WorkerLost | Verdict::WorkerSilent | Verdict::CrashLoop => 5,
-        Verdict::Overdue | Verdict::CancelIgnored | Verdict::DoubleRun => 6,
+        Verdict::Overdue
+        | Verdict::CancelIgnored
+        | Verdict::DoubleRun
+        | Verdict::AckDeadline
+        | Verdict::QueueMismatch => 6,
         Verdict::Backlog => 7,
         Verdict::Unknown => 8,
         Verdict::LedgerOver => 9,
@@ -215,6 +219,8 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.text("next_worker", facts.next_worker.as_deref());
     told.at("next_started_at", facts.next_started_at);
     told.at("reported_at", facts.reported_at);
+    told.span("ack_timeout", facts.ack_timeout_ms);
+    told.span("ack_left", facts.ack_left_ms);
     told.text("detail", facts.detail.as_deref());
     told.add(
         l.of("threshold", evidence.threshold.name).to_string(),
@@ -229,7 +235,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         ThresholdName::StuckSamples
         | ThresholdName::AlarmReadings
         | ThresholdName::CrashLoop
-        | ThresholdName::NextAttempt => l.number(threshold.value),
+        | ThresholdName::NextAttempt
+        | ThresholdName::AckDeadline => l.number(threshold.value),
         ThresholdName::PublishGrace
         | ThresholdName::LostStable
         | ThresholdName::OvertakenMargin
@@ -240,7 +247,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::OverStable
         | ThresholdName::MissingStable
         | ThresholdName::Blind
-        | ThresholdName::CancelGrace => l.span(threshold.value),
+        | ThresholdName::CancelGrace
+        | ThresholdName::MismatchStable => l.span(threshold.value),
     })
 }
 

@@ -233,9 +233,8 @@ impl Chrome {
         let word = verdict.as_ref();
         let (tone, icon) = match word {
             "unknown" => ("mute", "question-circle"),
-            "backlog" | "overdue" | "ledger_over" | "crash_loop" | "cancel_ignored" | "double_run" => {
-                ("warn", "exclamation-triangle")
-            }
+            "backlog" | "overdue" | "ledger_over" | "crash_loop" | "cancel_ignored" | "double_run"
+            | "ack_deadline" | "queue_mismatch" => ("warn", "exclamation-triangle"),
             _ => ("bad", "exclamation-octagon"),
         };
         self.pill("verdict", word, tone, icon)

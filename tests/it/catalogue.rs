@@ -45,6 +45,8 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         (
             "fact",
             vec![
+                "ack_left",
+                "ack_timeout",
                 "attempt",
                 "beat_at",
                 "blind_since",
@@ -89,6 +91,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         (
             "threshold",
             vec![
+                "ack_deadline_percent",
                 "alarm_readings",
                 "backlog_target_ms",
                 "blind_ms",
@@ -96,6 +99,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
                 "crash_loop",
                 "lease_grace_ms",
                 "lost_stable_ms",
+                "mismatch_stable_ms",
                 "missing_stable_ms",
                 "next_attempt",
                 "no_consumers_ms",

@@ -3,10 +3,12 @@
 //! The API lags, leaves fields out, and can be off, refused or frozen: every field is optional, every request ends
 //! within seconds, and what is absent stays absent. Which number is how old: `reading`.
 
+mod ack_timeout;
 mod check;
 mod client;
 mod queues;
 
+pub use ack_timeout::{AckTimeout, ack_timeout};
 pub use check::{Difference, Severity, differences};
 pub use client::{Management, ManagementError};
 pub use queues::{ConsumerDetail, Counters, QueueDetail, QueueTotals};

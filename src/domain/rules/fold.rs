@@ -38,6 +38,7 @@ pub const fn is_fold(verdict: Verdict) -> bool {
             | Verdict::CrashLoop
             | Verdict::CancelIgnored
             | Verdict::DoubleRun
+            | Verdict::AckDeadline
     )
 }
 

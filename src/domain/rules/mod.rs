@@ -10,6 +10,7 @@ pub mod messages;
 pub mod over;
 pub mod overtaken;
 pub mod queue;
+pub mod settings;
 pub mod task;
 
 use self::{messages::Loss, queue::QueueView};
@@ -45,6 +46,10 @@ pub struct Thresholds {
     pub crash_loop: i64,
     /// A worker that was told of a cancel has so long to obey.
     pub cancel_grace_ms: i64,
+    /// A queue's arguments are looked at for so long before they are told: somebody may be setting it up.
+    pub mismatch_stable_ms: i64,
+    /// An attempt is close to the broker's timeout when so much of it is left.
+    pub ack_deadline_percent: i64,
 }
 
 impl Thresholds {
@@ -65,6 +70,8 @@ impl Thresholds {
             steady_ms: 10_000,
             crash_loop: 3,
             cancel_grace_ms: 120_000,
+            mismatch_stable_ms: 10_000,
+            ack_deadline_percent: 20,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct OpenStall {
     pub task_attempt: i64,
     /// Counted attempts since `max_attempts` was last granted.
     pub tries: i64,
+    /// The message was acknowledged although the attempt runs.
+    pub message_gone: bool,
     pub published_at: Option<Time>,
     pub started_at: Option<Time>,
     pub lease_expires_at: Option<Time>,
@@ -82,6 +84,10 @@ pub fn over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<Clo
         // A lease that is over is told by other verdicts, and ends a task that was cancelled.
         Verdict::CancelIgnored if taken_over => Some(CloseReason::TakenOver),
         Verdict::CancelIgnored => (!beating).then_some(CloseReason::Replaced),
+        // That the broker takes its time, or was told another timeout, only a look at it tells.
+        Verdict::AckDeadline if taken_over => Some(CloseReason::TakenOver),
+        Verdict::AckDeadline if !beating => Some(CloseReason::Replaced),
+        Verdict::AckDeadline => stall.message_gone.then_some(CloseReason::Cleared),
         Verdict::CrashLoop
         | Verdict::DoubleRun
         | Verdict::NoConsumers
@@ -90,6 +96,7 @@ pub fn over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<Clo
         | Verdict::LedgerShort
         | Verdict::LedgerOver
         | Verdict::QueueMissing
+        | Verdict::QueueMismatch
         | Verdict::BrokerAlarm => Some(CloseReason::Cleared),
     }
 }

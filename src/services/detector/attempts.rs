@@ -1,5 +1,7 @@
 //! The stalls of one pass that rest on attempts alone.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::{
@@ -8,10 +10,12 @@ use super::{
 };
 use crate::{
     domain::{
-        finding::Stall,
+        finding::{Stall, Verdict},
+        observation::AckTimeout,
         rules::{
             attempts::{cancel_ignored, crash_loop, double_run},
             over::TOLD_MS,
+            settings::{ack_deadline, close_from},
         },
         time::Time,
     },
@@ -61,6 +65,52 @@ impl Bench<'_> {
         memory.cursors.late = self.follow(rows.len(), last);
         let judged = rows.into_iter();
         Ok(judged.filter_map(|row| double_run(row, self.now)).collect())
+    }
+
+    /// Attempts whose delivery the broker is about to take back, of queues whose timeout is known.
+    pub(super) async fn ack_deadlines(&self, memory: &mut Memory) -> Result<Vec<Stall>, StoreError> {
+        let timeouts: HashMap<&str, i64> = self
+            .sight
+            .queues
+            .iter()
+            .filter_map(|(queue, sight)| match sight.settings.as_ref()?.ack_timeout {
+                AckTimeout::AfterMs(timeout_ms) => Some((queue.as_str(), timeout_ms)),
+                AckTimeout::Never | AckTimeout::Unknown => None,
+            })
+            .collect();
+        if timeouts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let close_ms = |timeout_ms| close_from(Time::from_ms(0), timeout_ms, self.thresholds).ms();
+        let queues: Vec<(&str, Time)> = timeouts
+            .iter()
+            .map(|(queue, timeout_ms)| (*queue, self.ago(close_ms(*timeout_ms))))
+            .collect();
+        let after = memory.cursors.holding;
+        let rows = self.store.holding_tasks(&queues, self.now, after, PAGE).await?;
+        let last = rows.last().map(|row| (row.started_at, row.suspect.task_id));
+        memory.cursors.holding = next(rows.len(), last);
+        memory.holding_seen = after == Cursor::START && memory.cursors.holding == Cursor::START;
+        let judged = rows.into_iter().filter_map(|row| {
+            let timeout_ms = *timeouts.get(row.suspect.queue.as_str())?;
+            ack_deadline(row, timeout_ms, self.now, self.thresholds)
+        });
+        Ok(judged.collect())
+    }
+
+    /// Whether this pass looked at every task of the queue that could have this verdict: what it did not find is over.
+    pub(super) fn looked_for(&self, verdict: Verdict, queue: &str, memory: &Memory) -> bool {
+        let sight = self.sight.queues.get(queue);
+        match verdict {
+            Verdict::AckDeadline => match sight.and_then(|sight| sight.settings.as_ref()) {
+                Some(settings) => match settings.ack_timeout {
+                    AckTimeout::AfterMs(_) => memory.holding_seen,
+                    AckTimeout::Never | AckTimeout::Unknown => true,
+                },
+                None => false,
+            },
+            _ => false,
+        }
     }
 
     fn from(&self, cursor: Cursor) -> Cursor {

@@ -63,6 +63,7 @@ impl Bench<'_> {
         stalls.extend(self.crash_loops(memory).await?);
         stalls.extend(self.cancels_ignored(memory).await?);
         stalls.extend(self.double_runs(memory).await?);
+        stalls.extend(self.ack_deadlines(memory).await?);
         Ok(stalls)
     }
 
@@ -261,7 +262,10 @@ impl Bench<'_> {
         &self,
         memory: &mut Memory,
         causes: &Causes,
+        found: &[Stall],
     ) -> Result<StallChanges, StoreError> {
+        let found: HashSet<(Uuid, Verdict)> =
+            found.iter().map(|stall| (stall.task_id, stall.verdict)).collect();
         let cursor = memory.cursors.recheck.clone();
         let (rows, next) = self
             .store
@@ -270,8 +274,12 @@ impl Bench<'_> {
         memory.cursors.recheck = next;
         let mut changes = StallChanges::default();
         for row in rows {
+            let verdict = row.stall.verdict;
             if let Some(reason) = over(&row.stall, self.now, self.thresholds) {
                 changes.closed.push((row.id, reason));
+            } else if self.looked_for(verdict, &row.queue, memory) && !found.contains(&(row.task_id, verdict))
+            {
+                changes.closed.push((row.id, CloseReason::Cleared));
             } else if row.orphaned {
                 let cause = (Verdict::LedgerShort, Subject::queue(&row.queue));
                 let id = causes

@@ -244,7 +244,7 @@ impl Causes {
             ])
         {
             Health::Stalled
-        } else if warned || any(&[Verdict::Backlog]) {
+        } else if warned || any(&[Verdict::Backlog, Verdict::QueueMismatch]) {
             Health::Warning
         } else {
             Health::Ok

@@ -18,8 +18,11 @@ use crate::{
     domain::{
         finding::{Scope, Subject, Verdict},
         ledger::Ledger,
-        observation::{BrokerSight, Numbers},
-        rules::{Thresholds, broker, fold::Split, judge_queue, messages::Loss},
+        observation::{BrokerSight, Numbers, Presence},
+        rules::{
+            Ruled, Ruling, Thresholds, broker, fold::Split, judge_queue, messages::Loss,
+            settings::queue_mismatch,
+        },
         time::Time,
     },
     store::{
@@ -215,8 +218,8 @@ impl Judge {
         } else {
             self.store.known_stalls(&task_ids).await?
         };
+        let over = bench.over(&mut self.memory, &causes, &stalls).await?;
         let changes = compare(stalls, known, &causes);
-        let over = bench.over(&mut self.memory, &causes).await?;
         for changes in [over, changes] {
             if !self.write(&leadership, now, &changes, &mut tally).await? {
                 return Ok(self.deposed());
@@ -280,7 +283,22 @@ impl Judge {
         for queue in queues {
             let track = self.memory.queues.entry(queue.name.clone()).or_default();
             track.note(&queue.name, now, sight, counts);
-            let (rulings, loss) = judge_queue(&view(queue, &track.window), blind, &self.thresholds);
+            let seen = view(queue, &track.window);
+            let (mut rulings, loss) = judge_queue(&seen, blind, &self.thresholds);
+            let settings = sight
+                .queues
+                .get(&queue.name)
+                .and_then(|queue| queue.settings.as_ref());
+            let found = settings.map(|settings| settings.mismatches.as_slice());
+            rulings.push(Ruled {
+                verdict: Verdict::QueueMismatch,
+                subject: Subject::queue(&queue.name),
+                // There is nothing to compare with any more.
+                ruling: match seen.window.newest().map(|newest| newest.numbers.presence) {
+                    Some(Presence::Missing) => Ruling::Clear,
+                    _ => queue_mismatch(&mut track.mismatch, &seen, found, now, &self.thresholds),
+                },
+            });
             for ruled in rulings {
                 causes.rule(ruled);
             }

@@ -9,14 +9,15 @@ use tokio::sync::watch;
 
 use crate::{
     broker::{
-        BrokerReader, BrokerReading, LinkState, QueueReading, QueueState,
-        management::Counters,
+        BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
+        management::{self, Counters, Severity, ack_timeout, differences},
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
         evidence::{Figure, Source},
         observation::{
-            Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueSight, Snapshot, lag_ms,
+            AckTimeout, Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing,
+            QueueSettings, QueueSight, Snapshot, lag_ms,
         },
         time::Time,
     },
@@ -199,6 +200,7 @@ impl View<'_> {
             return QueueSight {
                 numbers,
                 tags: None,
+                settings: None,
                 restarted: false,
             };
         }
@@ -229,9 +231,40 @@ impl View<'_> {
                     .map(|consumer| consumer.tag.clone())
                     .collect::<BTreeSet<_>>()
             }),
-
+            settings: self.settings(reading, row),
             restarted: false,
         }
+    }
+
+    /// How the queue is set up, from settings that are young enough and whole.
+    fn settings(&self, reading: &QueueReading, row: &QueueRow) -> Option<QueueSettings> {
+        let detail = reading.detail.as_ref()?;
+        let whole = detail.arguments.is_some() && detail.policy_definition.is_some();
+        if !whole || self.age(reading.detail_at?) > self.kept {
+            return None;
+        }
+        let queue_type = if row.queue_type == QueueType::Classic.as_str() {
+            QueueType::Classic
+        } else {
+            QueueType::Quorum
+        };
+        let spec = QueueSpec::new(&row.name, queue_type);
+        let mismatches = differences(&spec, detail).into_iter().map(|difference| Mismatch {
+            argument: difference.argument,
+            expected: difference.expected,
+            actual: difference.actual,
+            harmful: difference.severity == Severity::Harmful,
+        });
+        Some(QueueSettings {
+            mismatches: mismatches.collect(),
+            ack_timeout: match ack_timeout(self.reading.version.as_deref(), detail) {
+                management::AckTimeout::Never => AckTimeout::Never,
+                management::AckTimeout::After(timeout) => {
+                    AckTimeout::AfterMs(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 100))
+                }
+                management::AckTimeout::Unknown => AckTimeout::Unknown,
+            },
+        })
     }
 
     /// Ready and unacknowledged of one moment: from the totals, else from statistics that are young enough.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
-        rules::{broker::BrokerMemory, overtaken::HandedOut},
+        rules::{broker::BrokerMemory, overtaken::HandedOut, settings::MismatchMemory},
         time::Time,
     },
     store::{
@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) steady_since: Option<Time>,
     pub(super) looked_at: Option<Time>,
     pub(super) cursors: Cursors,
+    /// The last look at attempts that hold a delivery was at all of them.
+    pub(super) holding_seen: bool,
     /// When each queue was last sampled.
     pub(super) sampled: HashMap<String, Time>,
     pub(super) tidied_at: Option<Time>,
@@ -56,6 +58,7 @@ pub(super) struct Cursors {
     /// How far the losses of workers, and the late reports, were followed.
     pub(super) crashed: Cursor,
     pub(super) late: Cursor,
+    pub(super) holding: Cursor,
     pub(super) lost: HashMap<String, Cursor>,
     pub(super) recheck: RecheckCursor,
 }
@@ -69,6 +72,7 @@ impl Default for Cursors {
             cancelling: Cursor::START,
             crashed: Cursor::START,
             late: Cursor::START,
+            holding: Cursor::START,
             lost: HashMap::new(),
             recheck: RecheckCursor::START,
         }
@@ -79,6 +83,7 @@ impl Default for Cursors {
 #[derive(Default)]
 pub(super) struct Track {
     pub(super) window: Window,
+    pub(super) mismatch: MismatchMemory,
     activity: Activity,
     /// Claims and ends of the last minutes, as they were counted at the last look.
     minutes: BTreeMap<Time, (i64, i64, i64)>,

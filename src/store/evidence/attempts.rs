@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::{Cursor, SuspectRow, suspect_columns};
 use crate::{
     domain::{
-        rules::attempts::{Cancelling, Crashed, LateSuccess, Run},
+        rules::{
+            attempts::{Cancelling, Crashed, LateSuccess, Run},
+            settings::Holding,
+        },
         task::{AttemptOutcome, State},
         time::Time,
     },
@@ -59,6 +62,13 @@ struct LateRow {
     next_started_at: At,
 }
 
+#[derive(sqlx::FromRow)]
+struct HoldingRow {
+    #[sqlx(flatten)]
+    suspect: SuspectRow,
+    progress: Option<f64>,
+}
+
 /// A task is there once for each attempt it lost.
 const CRASHED: Sql = sql!("SELECT " suspect_columns!() ", a.ended_at, t.state, t.tries, t.max_attempts
       FROM attempts a CROSS JOIN tasks t WHERE a.outcome = 'lost' AND (a.ended_at, a.task_id) > ($1, $2)
@@ -80,7 +90,51 @@ const LATE: Sql = sql!("SELECT " suspect_columns!() ", h.at, h.attempt AS late_a
         AND n.task_id = h.task_id AND n.number = h.attempt + 1 AND n.started_at < h.at
       ORDER BY h.at, h.task_id LIMIT $3");
 
+const HOLDING: Sql = sql!("SELECT " suspect_columns!() ", t.progress
+      FROM " rows(1; queue text, started_before time) " r CROSS JOIN tasks t
+      WHERE t.state = 'running' AND t.queue = r.queue AND NOT t.message_gone AND t.lease_expires_at > $2
+        AND t.started_at <= r.started_before AND (t.started_at, t.id) > ($3, $4)
+      ORDER BY t.started_at, t.id LIMIT $5");
+
 impl Store {
+    /// Up to `limit` attempts that are alive and hold their delivery, of these queues and begun before each one's
+    /// time, the longest running first.
+    pub async fn holding_tasks(
+        &self,
+        queues: &[(&str, Time)],
+        now: Time,
+        after: Cursor,
+        limit: i64,
+    ) -> Result<Vec<Holding>, StoreError> {
+        let rows: Vec<Value> = queues
+            .iter()
+            .map(|(queue, before)| json!({ "queue": queue, "started_before": before.ms() }))
+            .collect();
+        let mut conn = self.read().await?;
+        let (now, at, id) = (At(now), At(after.at), Id(after.id));
+        let rows = fetch_all!(
+            &mut conn,
+            HoldingRow,
+            HOLDING,
+            Batch::of(&rows),
+            now,
+            at,
+            id,
+            limit
+        )?;
+        let tasks = rows.into_iter().filter_map(|row| {
+            Some(Holding {
+                suspect: row.suspect.suspect(),
+                worker: row.suspect.worker.clone(),
+                started_at: row.suspect.started_at?.0,
+                lease_expires_at: row.suspect.lease_expires_at?.0,
+                progress: row.progress,
+                timeout_s: row.suspect.timeout_s,
+            })
+        });
+        Ok(tasks.collect())
+    }
+
     /// Up to `limit` losses of a worker after `after`, oldest first, by tasks with at least `tries` counted attempts:
     /// each with when it was, the task and all its attempts.
     pub async fn crashed_tasks(

@@ -136,7 +136,7 @@ struct UnpublishedRow {
 /// The verdicts about tasks that do not keep them from moving.
 macro_rules! warnings {
     () => {
-        "'overdue', 'crash_loop', 'cancel_ignored', 'double_run'"
+        "'overdue', 'crash_loop', 'cancel_ignored', 'double_run', 'ack_deadline'"
     };
 }
 

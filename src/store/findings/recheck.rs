@@ -42,6 +42,7 @@ impl RecheckCursor {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     pub id: Uuid,
+    pub task_id: Uuid,
     pub queue: String,
     pub stall: OpenStall,
     /// It is folded under an incident that is closed.
@@ -64,6 +65,7 @@ pub struct Known {
 #[derive(sqlx::FromRow)]
 struct ChangedRow {
     id: Id,
+    task_id: Id,
     queue: String,
     verdict: Word<Verdict>,
     dispatch: i64,
@@ -73,6 +75,7 @@ struct ChangedRow {
     task_dispatch: i64,
     task_attempt: i64,
     tries: i64,
+    message_gone: bool,
     published_at: Option<At>,
     started_at: Option<At>,
     lease_expires_at: Option<At>,
@@ -98,15 +101,15 @@ const BOUNDARY: Sql = sql!(
 );
 
 /// A superset of what is over; `rules::over` decides.
-const CHANGED: Sql = sql!("SELECT s.id, s.queue, s.verdict, s.dispatch, s.attempt, s.since, t.state, t.dispatch AS task_dispatch,
-        t.attempt AS task_attempt, t.tries, t.published_at, t.started_at, t.lease_expires_at, t.finished_at, t.timeout_s,
+const CHANGED: Sql = sql!("SELECT s.id, s.task_id, s.queue, s.verdict, s.dispatch, s.attempt, s.since, t.state, t.dispatch AS task_dispatch,
+        t.attempt AS task_attempt, t.tries, t.message_gone, t.published_at, t.started_at, t.lease_expires_at, t.finished_at, t.timeout_s,
         i.closed_at IS NOT NULL AS orphaned
       FROM stalls s JOIN tasks t ON t.id = s.task_id LEFT JOIN incidents i ON i.id = s.incident_id
       WHERE s.closed_at IS NULL AND (s.verdict, s.id) > ($1, $2) AND (s.verdict, s.id) <= ($3, $4)
         AND (t.dispatch <> s.dispatch OR t.attempt <> s.attempt OR i.closed_at IS NOT NULL OR CASE
           WHEN s.verdict IN ('unpublished', 'message_lost')
             THEN t.state <> 'queued' OR t.published_at > s.since OR (s.verdict = 'unpublished' AND t.published_at IS NOT NULL)
-          WHEN s.verdict IN ('overdue', 'crash_loop', 'cancel_ignored', 'double_run') THEN " sqlite("true") pg("true") "
+          WHEN s.verdict IN ('overdue', 'crash_loop', 'cancel_ignored', 'double_run', 'ack_deadline') THEN " sqlite("true") pg("true") "
           ELSE t.state <> 'running' OR t.lease_expires_at > $5 END)
       ORDER BY s.verdict, s.id LIMIT $6");
 
@@ -231,6 +234,7 @@ impl From<ChangedRow> for Changed {
     fn from(row: ChangedRow) -> Self {
         Self {
             id: row.id.0,
+            task_id: row.task_id.0,
             queue: row.queue,
             stall: OpenStall {
                 verdict: row.verdict.0,
@@ -241,6 +245,7 @@ impl From<ChangedRow> for Changed {
                 task_dispatch: row.task_dispatch,
                 task_attempt: row.task_attempt,
                 tries: row.tries,
+                message_gone: row.message_gone,
                 published_at: row.published_at.map(|at| at.0),
                 started_at: row.started_at.map(|at| at.0),
                 lease_expires_at: row.lease_expires_at.map(|at| at.0),

@@ -11,7 +11,7 @@ use unstuck::{
         task::{AttemptOutcome, State},
         transition::{Event, LeasePolicy, RequeueBy},
     },
-    store::findings::{ClosedCursor, StallFilter, StallRow},
+    store::findings::StallRow,
 };
 use uuid::Uuid;
 
@@ -140,19 +140,6 @@ impl Stage {
 
     async fn none(&self, verdict: Verdict) -> bool {
         !self.stall_verdicts().await.contains(&verdict)
-    }
-
-    async fn closed(&self, verdict: Verdict) -> Vec<Option<CloseReason>> {
-        let filter = StallFilter {
-            verdict: Some(verdict),
-            ..StallFilter::default()
-        };
-        let rows = self
-            .store
-            .closed_stalls(&filter, ClosedCursor::START, 100)
-            .await
-            .expect("read");
-        rows.into_iter().map(|row| row.closed_reason).collect()
     }
 
     /// The running attempt's worker dies: its lease runs out and somebody takes over.

@@ -6,6 +6,7 @@ mod passes;
 mod proofs;
 mod real;
 mod rules;
+mod settings;
 mod stage;
 mod support;
 mod tasks;

@@ -349,6 +349,7 @@ async fn a_missing_queue_keeps_its_lost_tasks_until_they_moved_on() {
         let here = stage.sight.queues["q"].clone();
         stage.queue(|queue| {
             *queue = QueueSight {
+                settings: None,
                 tags: None,
                 ..queue.clone()
             };

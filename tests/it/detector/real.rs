@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapin::{
     options::{BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use serde_json::json;
 use unstuck::{
@@ -55,7 +55,17 @@ struct Scene {
 
 impl Scene {
     async fn new(queue_type: QueueType) -> Self {
-        let mut scene = Self::seen_through(queue_type, config()).await;
+        Self::watched(Self::seen_through(queue_type, config()).await).await
+    }
+
+    /// With a queue that somebody else declared with these arguments.
+    async fn found_with(queue_type: QueueType, arguments: &[(&str, AMQPValue)]) -> Self {
+        let queue = unique("detector");
+        Outside::connect().await.declare(&queue, arguments).await;
+        Self::watched(Self::of(queue, queue_type, config()).await).await
+    }
+
+    async fn watched(mut scene: Self) -> Self {
         // The counts of a new queue take a moment, and so does the detector's own connection.
         scene.settled(0, 0).await;
         let mut link = scene.detector.link();
@@ -68,9 +78,12 @@ impl Scene {
 
     /// `eyes` is where the detector looks.
     async fn seen_through(queue_type: QueueType, eyes: BrokerConfig) -> Self {
+        Self::of(unique("detector"), queue_type, eyes).await
+    }
+
+    async fn of(queue: String, queue_type: QueueType, eyes: BrokerConfig) -> Self {
         let test = TestStore::sqlite().await;
         let (store, clock) = (test.store.clone(), test.clock.clone());
-        let queue = unique("detector");
         let queues = QueueBook::new(store.clone(), queue_type, true);
         queues.name(&queue).await.expect("named");
         let publisher = Publisher::spawn(config());
@@ -144,7 +157,11 @@ impl Scene {
             if so(self).await {
                 return;
             }
-            assert!(self.looks < last, "not within {looks} looks: {what}");
+            assert!(
+                self.looks < last,
+                "not within {looks} looks: {what}; {:?}",
+                self.incidents().await
+            );
         }
     }
 
@@ -382,6 +399,67 @@ async fn a_worker_whose_connection_is_gone_is_lost_and_one_that_is_connected_is_
         assert_eq!(stalls[0].evidence.variant, Variant::NoTaker);
         scene.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_loses_messages_by_its_arguments_is_told_and_one_of_another_type_is_not() {
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let mut scene = Scene::found_with(
+        QueueType::Quorum,
+        &[
+            ("x-queue-type", text("quorum")),
+            ("x-message-ttl", AMQPValue::LongInt(86_400_000)),
+            // This broker (3.10) takes it and does not obey it: nothing is known about its timeout.
+            ("x-consumer-timeout", AMQPValue::LongInt(60_000)),
+        ],
+    )
+    .await;
+    // The broker lists policies some seconds after the queue.
+    let told = |queue: &QueueReading| {
+        let detail = queue.detail.as_ref();
+        detail.is_some_and(|detail| detail.policy_definition.is_some())
+    };
+    scene.reads("its settings are told", told).await;
+    let ids = scene.start(1).await;
+    scene.claim(ids[0], "w").await;
+    scene
+        .until("the mismatch is told", 8, async |scene| {
+            scene.verdicts().await == [Verdict::QueueMismatch]
+        })
+        .await;
+    let detail = scene.incidents().await[0].evidence.facts.detail.clone();
+    let detail = detail.expect("what differs");
+    for part in [
+        "x-message-ttl = 86400000 (≠ none)",
+        "x-dead-letter-exchange = none",
+    ] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    for _ in 0..20 {
+        let beat = Event::Heartbeat {
+            attempt: 1,
+            progress: None,
+            message: None,
+        };
+        scene.act(ids[0], beat).await;
+        scene.look().await;
+        assert_eq!(scene.stalls().await, [], "no deadline is made up");
+    }
+    scene.close().await;
+
+    let dead = unique("detector");
+    let arguments = [
+        ("x-queue-type", text("classic")),
+        ("x-dead-letter-exchange", text("graveyard")),
+        ("x-dead-letter-routing-key", text(&dead)),
+    ];
+    let mut scene = Scene::found_with(QueueType::Quorum, &arguments).await;
+    scene.reads("its settings are told", told).await;
+    for _ in 0..6 {
+        scene.look().await;
+    }
+    assert_eq!(scene.verdicts().await, [], "its owner's choice");
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use serde_json::json;
 use unstuck::{
     domain::{
         evidence::{Figure, Source},
-        finding::Verdict,
+        finding::{CloseReason, Verdict},
         observation::{Blind, Blindness, BrokerSight, Numbers, Presence, QueueSight, Snapshot, lag_ms},
         task::NewTask,
         transition::{Claim, Event},
@@ -14,7 +14,7 @@ use unstuck::{
     services::detector::{Judge, Settings, Tally},
     store::{
         Lane, QueueRow, Store,
-        findings::{IncidentRow, StallFilter, StallRow},
+        findings::{ClosedCursor, IncidentRow, StallFilter, StallRow},
         tasks::{Act, Creation, Outcome},
     },
 };
@@ -89,6 +89,7 @@ impl Stage {
             QueueSight {
                 numbers,
                 tags,
+                settings: None,
                 restarted: false,
             },
         )]);
@@ -109,6 +110,7 @@ impl Stage {
             *queue = QueueSight {
                 numbers: Numbers::UNSEEN,
                 tags: None,
+                settings: None,
                 restarted: false,
             }
         });
@@ -251,5 +253,19 @@ impl Stage {
             .into_iter()
             .map(|stall| stall.verdict)
             .collect()
+    }
+
+    /// Why the stalls of this verdict closed, the last one first.
+    pub async fn closed(&self, verdict: Verdict) -> Vec<Option<CloseReason>> {
+        let filter = StallFilter {
+            verdict: Some(verdict),
+            ..StallFilter::default()
+        };
+        let rows = self
+            .store
+            .closed_stalls(&filter, ClosedCursor::START, 100)
+            .await
+            .expect("read");
+        rows.into_iter().map(|row| row.closed_reason).collect()
     }
 }

@@ -5,8 +5,8 @@ use unstuck::{
         evidence::{Evidence, Figure, Source},
         finding::{About, Incident, Stall, Subject, Verdict},
         observation::{
-            Activity, Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueFacts, Sample,
-            Snapshot, Window, lag_ms,
+            Activity, Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing, QueueFacts,
+            Sample, Snapshot, Window, lag_ms,
         },
         rules::{
             Ruling, Thresholds,
@@ -17,6 +17,7 @@ use unstuck::{
             messages::Loss,
             overtaken::{HandedOut, Oldest, Taken, overtaken},
             queue::QueueView,
+            settings::{Holding, MismatchMemory, ack_deadline, queue_mismatch},
             task::{
                 Lapsed, PublishCauses, Suspect, Takers, Timed, Unpublished, WorkerPresence, lapsed,
                 message_lost, overdue, unpublished,
@@ -208,8 +209,13 @@ fn causes() -> Vec<(About, Verdict, Evidence)> {
             Ruling::Clear | Ruling::Undecided => None,
         })
     });
+    let mismatched = match judge_settings(Some(&[mismatch(true)]), 10_000) {
+        Ruling::Found(incident) => Some(*incident),
+        Ruling::Clear | Ruling::Undecided => None,
+    };
     of_queues
         .chain(of_broker)
+        .chain(mismatched)
         .map(|incident| (About::Cause, incident.verdict, incident.evidence))
         .collect()
 }
@@ -282,6 +288,7 @@ fn stalls() -> Vec<Stall> {
     }));
     all.extend(cancel_ignored(cancelling(), at(0), &THRESHOLDS));
     all.extend(double_run(late_success(), at(0)));
+    all.extend(ack_deadline(holding(), 600_000, at(0), &THRESHOLDS));
     let settled = |unacknowledged, held| {
         window([0, 5_000].map(|ms| {
             with(sample(ms, false, 0, unacknowledged), |sample| {
@@ -364,6 +371,41 @@ pub fn cancelling() -> Cancelling {
         beat_at: at(-5_000),
         lease_expires_at: at(25_000),
     }
+}
+
+/// It has held its delivery for nine minutes, and its lease is alive.
+pub fn holding() -> Holding {
+    Holding {
+        suspect: suspect(),
+        worker: Some("w".into()),
+        started_at: at(-540_000),
+        lease_expires_at: at(20_000),
+        progress: None,
+        timeout_s: None,
+    }
+}
+
+/// Messages live for a second.
+pub fn mismatch(harmful: bool) -> Mismatch {
+    Mismatch {
+        argument: "x-message-ttl".into(),
+        expected: "none".into(),
+        actual: "1000".into(),
+        harmful,
+    }
+}
+
+/// What is said about a queue with these differences after `ms`, when it was first seen so at the start.
+pub fn judge_settings(found: Option<&[Mismatch]>, ms: i64) -> Ruling {
+    let window = window([]);
+    let queue = QueueView {
+        name: "q",
+        backlog_target_ms: 900_000,
+        window: &window,
+    };
+    let mut memory = MismatchMemory::default();
+    queue_mismatch(&mut memory, &queue, found, at(0), &THRESHOLDS);
+    queue_mismatch(&mut memory, &queue, found, at(ms), &THRESHOLDS)
 }
 
 /// Attempt 1 reported its success 10 s after attempt 2 had begun.

@@ -285,6 +285,7 @@ fn open(verdict: Verdict) -> OpenStall {
         task_dispatch: 2,
         task_attempt: 1,
         tries: 1,
+        message_gone: false,
         published_at: (verdict == Verdict::MessageLost).then(|| at(-1_000)),
         started_at: Some(at(-120_000)),
         lease_expires_at: Some(at(if verdict == Verdict::Overdue {

@@ -59,7 +59,11 @@ impl Card {
         let tasks_href = match (row.verdict, queue) {
             // These stand for stalls of their own, which name the tasks; the others touch whatever waits in the queue.
             (
-                Verdict::NoConsumers | Verdict::ConsumersStuck | Verdict::Backlog | Verdict::LedgerOver,
+                Verdict::NoConsumers
+                | Verdict::ConsumersStuck
+                | Verdict::Backlog
+                | Verdict::LedgerOver
+                | Verdict::QueueMismatch,
                 Some(queue),
             ) => address::unfinished(queue),
             _ => address::stalls_of(row.id),
