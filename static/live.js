@@ -8,27 +8,35 @@
 
   const CALM_MS = 2000; // between two fetches
   const PRESENT_MS = 5 * 60000; // a reader who touched nothing for longer does not keep the session alive
+  const PATIENCE_MS = 15000; // for one fetch
   const SILENCE_MS = 40000; // the server speaks every 15 s; a stream silent for longer is dead
   const RETRY_MS = [1000, 2000, 5000, 10000, 20000, 30000];
 
   let stream = null;
   let tries = 0;
   let silence = 0;
-  let waiting = 0;
+  let retry = 0;
+  let renewal = 0;
   let busy = false;
   let again = false;
+  let gone = false;
+  let read = Date.now(); // when what is shown was read
+  let fresh = true; // nothing has changed since, as far as is known
+
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
 
   let touchedAt = Date.now();
   for (const kind of ["pointerdown", "keydown", "wheel", "touchstart"]) {
     addEventListener(kind, () => (touchedAt = Date.now()), { passive: true });
   }
 
+  // What does not renew itself says since when: nobody may take old figures for new ones.
   function say(state) {
     if (!sign) return;
+    const text = sign.dataset[state].replace("{time}", clock.format(read));
     sign.hidden = false;
-    if (sign.dataset.state === state) return;
     sign.dataset.state = state;
-    sign.textContent = sign.dataset[state];
+    if (sign.textContent !== text) sign.textContent = text;
   }
 
   // --- What the reader has touched.
@@ -77,27 +85,39 @@
 
   async function fetchPage() {
     const headers = { "X-Live": Date.now() - touchedAt < PRESENT_MS ? "active" : "idle" };
-    const answer = await fetch(location.href, { headers, cache: "no-store" });
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const answer = await fetch(location.href, { headers, cache: "no-store", signal });
     if (answer.redirected && new URL(answer.url).pathname === "/login") {
       hangUp();
+      gone = true;
       say("gone"); // What was seen last stays readable; the next press leads to the login.
       return;
     }
     if (!answer.ok) throw new Error(`the page answered ${answer.status}`);
+    const at = Date.now();
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live], [data-live-part]")) {
       const next = part.id && page.getElementById(part.id);
-      if (next) Idiomorph.morph(part, next, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+      if (!next) continue;
+      Idiomorph.morph(part, next.childNodes, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
     }
     document.title = page.title;
     window.unstuck.refresh(document);
+    read = at;
+    fresh = true;
+    if (listening()) say("on");
   }
 
   async function renew() {
-    if (document.hidden) return;
+    if (document.hidden || gone) return;
+    fresh = false;
     if (busy || selecting()) {
       again = true;
-      if (!busy) wait(renew, CALM_MS);
+      if (!busy) {
+        say(listening() ? "held" : "off");
+        clearTimeout(renewal);
+        renewal = setTimeout(renew, CALM_MS);
+      }
       return;
     }
     busy = true;
@@ -116,21 +136,20 @@
 
   // --- The stream.
 
-  function wait(act, ms) {
-    clearTimeout(waiting);
-    waiting = setTimeout(act, ms);
+  function listening() {
+    return stream?.readyState === EventSource.OPEN;
   }
 
   function heard() {
     clearTimeout(silence);
     silence = setTimeout(lost, SILENCE_MS);
     tries = 0;
-    say("on");
+    if (fresh) say("on");
   }
 
   function hangUp() {
     clearTimeout(silence);
-    clearTimeout(waiting);
+    clearTimeout(retry);
     stream?.close();
     stream = null;
   }
@@ -141,26 +160,40 @@
     if (document.hidden) return;
     const pause = RETRY_MS[Math.min(tries, RETRY_MS.length - 1)];
     tries += 1;
-    wait(() => listen("missed"), pause * (0.5 + Math.random()));
+    retry = setTimeout(listenAgain, pause * (0.5 + Math.random()));
   }
 
-  function listen(since) {
+  function listen() {
     hangUp();
+    silence = setTimeout(lost, SILENCE_MS);
     stream = new EventSource(source);
     stream.addEventListener("open", () => {
       heard();
-      if (since === "missed") renew();
+      if (!fresh) renew();
     });
     stream.addEventListener("changed", () => {
       heard();
       renew();
     });
     stream.addEventListener("beat", heard);
-    stream.addEventListener("error", lost);
+    stream.addEventListener("error", () => {
+      // Answered, but with no stream: the page's own address tells whether the session is over.
+      const refused = stream?.readyState === EventSource.CLOSED;
+      lost();
+      if (refused) renew();
+    });
   }
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? hangUp() : listen("missed")));
+  // Something may have been missed: until the page is fetched again, it is an old one.
+  function listenAgain() {
+    gone = false;
+    fresh = false;
+    say("off");
+    listen();
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? hangUp() : listenAgain()));
   addEventListener("pagehide", hangUp);
-  addEventListener("pageshow", (event) => event.persisted && listen("missed"));
-  if (!document.hidden) listen("fresh");
+  addEventListener("pageshow", (event) => event.persisted && listenAgain());
+  if (!document.hidden) listen();
 })();

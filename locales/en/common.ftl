@@ -29,8 +29,10 @@ link-health-down = down
 link-health-unknown = unknown
 
 live-on = Live
-live-off = Not live
-live-gone = Signed out
+# {time}, put in by the page itself, is when what is shown was read.
+live-off = Not live: as of { $time }
+live-held = Waits while you select: as of { $time }
+live-gone = Signed out: as of { $time }
 
 account-menu = Account and settings
 sign-out = Sign out

@@ -32,8 +32,9 @@ link-health-down = 断开
 link-health-unknown = 未知
 
 live-on = 实时
-live-off = 未更新
-live-gone = 已退出
+live-off = 未更新，数据截至 { $time }
+live-held = 选中文字时暂停，数据截至 { $time }
+live-gone = 已退出，数据截至 { $time }
 
 account-menu = 账号与设置
 sign-out = 退出登录

@@ -82,6 +82,11 @@ pub(crate) async fn follow(viewer: Viewer, State(site): State<Arc<Site>>) -> Res
     response
 }
 
+/// A browser drops an event without data, so each carries a letter.
+fn event(name: &str) -> Event {
+    Event::default().event(name).data("-")
+}
+
 fn events(site: Arc<Site>, token: String) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut changes = site.changes.clone();
     changes.mark_unchanged();
@@ -92,11 +97,11 @@ fn events(site: Arc<Site>, token: String) -> impl Stream<Item = Result<Event, In
             let event = tokio::select! {
                 changed = changes.changed() => {
                     changed.ok()?;
-                    Event::default().event("changed").data("")
+                    event("changed")
                 }
                 _ = beats.tick() => {
                     site.accounts.still_signed_in(&token).await.ok().filter(|alive| *alive)?;
-                    Event::default().event("beat").data("")
+                    event("beat")
                 }
             };
             Some((Ok(event), (site, token, changes, beats)))

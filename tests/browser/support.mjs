@@ -302,7 +302,7 @@ async function shoot(page, name) {
 /**
  * A page in a context of its own. Options: `theme` light|dark, `width` in px, `locale` ('en', 'zh-CN'), `scripts: false`
  * for a browser without JavaScript. `page.troubles` gathers what goes wrong, except what a test provokes: answers by
- * their status, console messages by a pattern (`expect: [403, /refused/]`).
+ * their status, other troubles by a pattern (`expect: [403, /refused/]`).
  */
 async function openPage(browser, url, path, options = {}) {
   const { theme = "light", width = 1440, locale = "en", scripts = true, expect = [], storageState } = options;
@@ -335,24 +335,23 @@ async function openPage(browser, url, path, options = {}) {
 function watch(page, expect) {
   page.expect = expect;
   page.troubles = [];
-  page.on("pageerror", (error) =>
-    page.troubles.push(`script error: ${error.stack || error.message || error}`),
-  );
+  const trouble = (text) => {
+    if (!page.expect.some((what) => what instanceof RegExp && what.test(text))) page.troubles.push(text);
+  };
+  page.on("pageerror", (error) => trouble(`script error: ${error.stack || error.message || error}`));
   page.on("console", (message) => {
     const text = message.text();
-    const expected = page.expect.some((what) =>
-      what instanceof RegExp ? what.test(text) : text.includes(`status of ${what} `),
-    );
-    if (["error", "warning"].includes(message.type()) && !expected) page.troubles.push(`console: ${text}`);
+    const expected = page.expect.some((what) => text.includes(`status of ${what} `));
+    if (["error", "warning"].includes(message.type()) && !expected) trouble(`console: ${text}`);
   });
   page.on("response", (response) => {
     const status = response.status();
-    if (status >= 400 && !page.expect.includes(status)) page.troubles.push(`${status} for ${response.url()}`);
+    if (status >= 400 && !page.expect.includes(status)) trouble(`${status} for ${response.url()}`);
   });
   page.on("requestfailed", (request) => {
     const why = request.failure()?.errorText ?? "";
     // What the page itself broke off by going on to the next one, its event stream among it, is no trouble.
-    if (why !== "net::ERR_ABORTED") page.troubles.push(`${why} for ${request.url()}`);
+    if (why !== "net::ERR_ABORTED") trouble(`${why} for ${request.url()}`);
   });
 }
 

@@ -19,13 +19,18 @@ async fn listen(site: &TestSite, browser: &Browser<'_>) -> Response<Body> {
         .await
 }
 
-/// The next event's name; `None` when the stream has ended.
+/// The next event's name; `None` when the stream has ended. An event without data would never reach a page's script.
 async fn heard(stream: &mut BodyDataStream) -> Option<String> {
     let frame = timeout(PATIENCE, stream.next())
         .await
         .expect("an event or the end")?
         .expect("no error");
     let text = String::from_utf8(frame.to_vec()).expect("text");
+    assert!(
+        text.lines()
+            .any(|line| line.strip_prefix("data: ").is_some_and(|data| !data.is_empty())),
+        "{text:?}"
+    );
     text.lines()
         .find_map(|line| line.strip_prefix("event: "))
         .map(str::to_owned)
