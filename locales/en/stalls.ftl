@@ -177,3 +177,7 @@ source-totals_list = RabbitMQ, list of totals
 source-statistics = RabbitMQ, statistics
 source-alarms_check = RabbitMQ, alarms
 source-publish_link = our publishing connection
+
+runbook-title = Runbook
+runbook-lead = What each verdict means, what to look at, and what to do.
+finding-runbook = What to do: the runbook

@@ -171,3 +171,7 @@ source-totals_list = RabbitMQ，总数列表
 source-statistics = RabbitMQ，统计
 source-alarms_check = RabbitMQ，告警
 source-publish_link = 我们的发布连接
+
+runbook-title = 处置手册
+runbook-lead = 每种判定的含义、该看什么、该做什么。
+finding-runbook = 该怎么做：处置手册

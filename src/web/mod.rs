@@ -45,6 +45,7 @@ pub mod layout;
 pub mod live;
 mod pages;
 mod render;
+mod runbook;
 pub mod security;
 pub mod server;
 pub mod session;

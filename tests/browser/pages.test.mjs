@@ -38,6 +38,7 @@ const pages = [
   ["ticket", ticket, "operator"],
   ["ticket-of-a-viewer", ticket, "viewer"],
   ["audit", "/admin/audit", "admin"],
+  ["runbook", "/admin/runbook", "admin"],
   ["webhook", "/admin/webhook", "admin"],
   ["account", "/admin/account", "viewer"],
 ];

@@ -10,6 +10,7 @@ mod login;
 mod overview;
 mod queues;
 mod report;
+mod runbook;
 mod stalls;
 mod task;
 mod tasks;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .route("/admin/account/sessions/end", post(account::log_out_elsewhere))
         .route("/admin", get(overview::show))
         .route("/admin/audit", get(audit::list))
+        .route("/admin/runbook", get(runbook::show))
         .route("/admin/live", get(live::follow))
         .route("/lang", post(language::choose))
         .route("/login", get(login::show).post(login::enter))
