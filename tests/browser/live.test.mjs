@@ -152,6 +152,25 @@ test("a lost server is said with the time of the last figures, and found again w
   await closePage(page);
 });
 
+test("a server that falls silent is said, though nothing was cut", async () => {
+  const page = await site.open("/login", { as: "operator", expect: [/ERR_/] });
+  await page.clock.install();
+  await page.goto("/admin/tasks");
+  await sign(page, /^Live$/).waitFor();
+  site.signal("SIGSTOP");
+  try {
+    await page.clock.fastForward(60_000);
+    await sign(page, /^Not live: as of .*\d/).waitFor();
+  } finally {
+    site.signal("SIGCONT");
+  }
+  await page.clock.fastForward(60_000);
+  const task = await makeTask();
+  await shown(page, task).waitFor({ timeout: 40_000 });
+  await sign(page, /^Live$/).waitFor();
+  await closePage(page);
+});
+
 test("a page whose session is over says so", async () => {
   const page = await openLive("/admin/tasks", { expect: [/ERR_/, /MIME type/] });
   await page.context().clearCookies();

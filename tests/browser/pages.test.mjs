@@ -3,9 +3,15 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { HOSTILE, setStage } from "./stage.mjs";
-import { LOCALES, assertGoodInEveryLook, closePage, startSite } from "./support.mjs";
+import { LOCALES, THEMES, assertGoodInEveryLook, closePage, startSite } from "./support.mjs";
 
-const site = await startSite({ env: { UNSTUCK_LEASE_S: "3600", UNSTUCK_DETECT_EVERY_S: "1" } });
+const site = await startSite({
+  env: {
+    UNSTUCK_LEASE_S: "3600",
+    UNSTUCK_DETECT_EVERY_S: "1",
+    UNSTUCK_WEBHOOK_URL: "http://127.0.0.1:9/nobody-listens",
+  },
+});
 after(() => site.close());
 const { tasks, report, ticket, queue, outcome } = await setStage(site);
 
@@ -23,6 +29,7 @@ const pages = [
   ["overview", "/admin", "operator"],
   ["overview-of-a-viewer", "/admin", "viewer"],
   ["stalls", "/admin/stalls", "operator"],
+  ["incidents-closed", "/admin/stalls?view=incidents", "operator"],
   ["stalls-closed", "/admin/stalls?view=closed", "operator"],
   ["stalls-none", "/admin/stalls?queue=nothing-here", "viewer"],
   ["tasks", "/admin/tasks", "operator"],
@@ -63,7 +70,8 @@ for (const [name, path, as, status = 200] of pages) {
       assert.equal(await page.getAttribute("html", "lang"), locale);
       assert.notEqual(await page.title(), "taken");
       await openEverything(page);
-      await assertGoodInEveryLook(page, `${name}-${locale}`);
+      // Colours are the same in every language.
+      await assertGoodInEveryLook(page, `${name}-${locale}`, locale === "en" ? THEMES : ["light"]);
     }
   });
 }
@@ -80,5 +88,27 @@ test("hostile texts are shown as they were written", async () => {
   await page.getByRole("heading", { level: 1, name: HOSTILE.attribute }).waitFor();
   await page.goto(`/admin/tasks/${tasks.lost}`);
   await page.getByRole("heading", { level: 1, name: HOSTILE.script }).waitFor();
+  await closePage(page);
+});
+
+test("the account menu is good in every look", async () => {
+  const page = await tab("operator", "en");
+  page.troubles.length = 0;
+  await page.goto("/admin/account");
+  await page.locator("summary", { hasText: "operator@example.com" }).click();
+  await page.locator("form[action='/logout']").waitFor();
+  await assertGoodInEveryLook(page, "account-menu");
+});
+
+test("the chosen language and theme stay", async () => {
+  const page = await site.open("/admin", { as: "operator" });
+  const menu = page.locator("summary", { hasText: "operator@example.com" });
+  await menu.click();
+  await page.getByRole("button", { name: "Dark" }).click();
+  await page.getByRole("button", { name: "中文" }).click();
+  await page.locator("html[lang=zh-CN]").waitFor();
+  await page.goto("/");
+  assert.equal(await page.getAttribute("html", "lang"), "zh-CN");
+  assert.equal(await page.getAttribute("html", "data-theme"), "dark");
   await closePage(page);
 });

@@ -92,6 +92,9 @@ export async function startSite({ env = {} } = {}) {
       await until(answers, `${url}/healthz answers`, 30_000);
     },
 
+    /** Sends a signal to the server. */
+    signal: (signal) => server.kill(signal),
+
     /** Stops the server in good order. */
     async stop() {
       const how = await server.stop();
@@ -273,11 +276,11 @@ export async function assertGood(page, name, rules) {
   }
 }
 
-/** The page is good on a phone and on a desk, light and dark, without being loaded again. */
-export async function assertGoodInEveryLook(page, name) {
+/** The page is good on a phone and on a desk, in light and dark (or in `themes`), without being loaded again. */
+export async function assertGoodInEveryLook(page, name, themes = THEMES) {
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: width < 600 ? 844 : 900 });
-    for (const theme of THEMES) {
+    for (const theme of themes) {
       await page.emulateMedia({ colorScheme: theme });
       await settle(page);
       // Light and dark differ in colours alone.
@@ -315,7 +318,7 @@ async function openPage(browser, url, path, options = {}) {
     reducedMotion: "reduce",
     storageState,
   });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(20_000);
   await context.addInitScript(axe);
   await context.addInitScript(() => {
     window.__blocked = [];
