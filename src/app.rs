@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{LinkState, Publisher},
+    broker::Publisher,
     config::Config,
     domain::finding::{About, remedy, sentence},
     services::{
@@ -28,14 +28,7 @@ use crate::{
     },
     store::{Lane, Store, findings::IncidentRow},
     telemetry,
-    web::{
-        self, Site,
-        i18n::Lang,
-        layout::{Counts, Link, LinkHealth, LinkName},
-        live::Lookout,
-        security::Origin,
-        server::Limits,
-    },
+    web::{self, Site, i18n::Lang, layout::Counts, links, live::Lookout, security::Origin, server::Limits},
 };
 
 /// How often running tasks whose lease is over are looked after.
@@ -86,13 +79,24 @@ impl App {
             ),
             None => None,
         };
+        let announce = config
+            .webhook_url
+            .as_ref()
+            .map(|_| Arc::new(announcement) as Announce);
+        let detector = Detector::spawn(
+            store.clone(),
+            &config.broker.clone().named("unstuck detector"),
+            publisher.link(),
+            config.detect_every,
+            announce,
+        );
         let counts = Arc::new(watch::Sender::new(Counts::default()));
         let site = Arc::new(Site {
             store: store.clone(),
             accounts,
             changes,
             origin: Arc::new(origin(config)),
-            links: links(publisher.link()),
+            links: links::watched(publisher.link(), detector.management()),
             desk: desk.clone(),
             webhook_host: webhook.as_ref().map(Webhook::host),
             counts: counts.subscribe(),
@@ -112,17 +116,6 @@ impl App {
         };
         app.add(relay.clone().run(stop.clone()));
         app.add(recover(store.clone(), config.lease, relay, stop.clone()));
-        let announce = config
-            .webhook_url
-            .as_ref()
-            .map(|_| Arc::new(announcement) as Announce);
-        let detector = Detector::spawn(
-            store.clone(),
-            &config.broker.clone().named("unstuck detector"),
-            app.publisher.link(),
-            config.detect_every,
-            announce,
-        );
         app.add(detector.run(stop.clone()));
         let retention = Retention::days(config.retention_days.get());
         app.add(prune(store.clone(), retention, stop.clone()));
@@ -236,28 +229,6 @@ async fn greet(accounts: &Accounts, config: &Config) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What pages show of the links. A page that is shown has reached the database.
-fn links(publisher: watch::Receiver<LinkState>) -> Arc<dyn Fn() -> Vec<Link> + Send + Sync> {
-    Arc::new(move || {
-        let health = match *publisher.borrow() {
-            LinkState::Up { .. } => LinkHealth::Up,
-            LinkState::Connecting => LinkHealth::Connecting,
-            LinkState::Blocked { .. } => LinkHealth::Blocked,
-            LinkState::Down { .. } => LinkHealth::Down,
-        };
-        vec![
-            Link {
-                name: LinkName::Database,
-                health: LinkHealth::Up,
-            },
-            Link {
-                name: LinkName::Publisher,
-                health,
-            },
-        ]
-    })
 }
 
 fn origin(config: &Config) -> Origin {

@@ -27,6 +27,14 @@ link-health-connecting = connecting
 link-health-blocked = blocked
 link-health-down = down
 link-health-unknown = unknown
+link-cause-unreachable = Nothing answers at its address.
+link-cause-refused = It refused our user or password.
+link-cause-vhost_not_found = The virtual host does not exist.
+link-cause-protocol_error = What answers there is not what was expected.
+link-cause-timed_out = It does not answer in time.
+link-cause-closed = The connection was lost and is being made again.
+link-cause-alarm = An alarm is in force on the broker.
+link-cause-unasked = Another process of this installation asks for all, or this one has just begun.
 
 live-on = Live
 # {time}, put in by the page itself, is when what is shown was read.

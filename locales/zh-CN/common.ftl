@@ -30,6 +30,14 @@ link-health-connecting = 连接中
 link-health-blocked = 被阻塞
 link-health-down = 断开
 link-health-unknown = 未知
+link-cause-unreachable = 该地址无响应。
+link-cause-refused = 对方拒绝了我们的用户或密码。
+link-cause-vhost_not_found = 虚拟主机不存在。
+link-cause-protocol_error = 该地址的应答不符合预期。
+link-cause-timed_out = 未在时限内应答。
+link-cause-closed = 连接已断开，正在重新建立。
+link-cause-alarm = 代理上有告警生效。
+link-cause-unasked = 由本系统的另一进程统一查询，或本进程刚刚启动。
 
 live-on = 实时
 live-off = 未更新，数据截至 { $time }

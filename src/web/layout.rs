@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     assets, extract,
     i18n::{Arg, Lang, Text},
+    links::Link,
 };
 use crate::domain::{access::Role, time::Time, words::words};
 
@@ -70,34 +71,6 @@ impl Nav {
             Self::Audit => "audit",
         }
     }
-}
-
-words! {
-    /// The links whose health every staff page shows.
-    pub enum LinkName {
-        Database = "database",
-        Publisher = "publisher",
-        Consumer = "consumer",
-        Management = "management",
-    }
-}
-
-words! {
-    pub enum LinkHealth {
-        Up = "up",
-        Connecting = "connecting",
-        /// The broker takes nothing more: an alarm.
-        Blocked = "blocked",
-        Down = "down",
-        Unknown = "unknown",
-    }
-}
-
-/// How one link is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    pub name: LinkName,
-    pub health: LinkHealth,
 }
 
 /// Who is signed in.

@@ -42,6 +42,7 @@ pub mod extract;
 mod findings;
 pub mod i18n;
 pub mod layout;
+pub mod links;
 pub mod live;
 mod pages;
 mod render;
@@ -64,7 +65,8 @@ use crate::{
     services::{accounts::Accounts, lifecycle::Lifecycle, submit::Submit, ticketing::Ticketing},
     store::Store,
 };
-use layout::{Counts, Link};
+use layout::Counts;
+use links::Link;
 use security::Origin;
 
 /// What the handlers work with.

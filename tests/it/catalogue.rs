@@ -20,7 +20,7 @@ use unstuck::services::doctor::{Grade, What};
 use unstuck::store::webhooks::WebhookEvent;
 use unstuck::web::{
     error::Problem,
-    layout::{LinkHealth, LinkName},
+    links::{LinkCause, LinkHealth, LinkName},
 };
 
 /// A text's variables, by its key.
@@ -149,6 +149,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("role", words(Role::ALL)),
         ("link", words(LinkName::ALL)),
         ("link-health", words(LinkHealth::ALL)),
+        ("link-cause", words(LinkCause::ALL)),
         ("error-title", words(Problem::ALL)),
         ("error-text", words(Problem::ALL)),
         ("error-next", words(Problem::ALL)),

@@ -6,11 +6,13 @@
 mod ack_timeout;
 mod check;
 mod client;
+mod link;
 mod queues;
 
 pub use ack_timeout::{AckTimeout, ack_timeout};
 pub use check::{Difference, Severity, differences};
 pub use client::{Management, ManagementError};
+pub use link::ManagementLink;
 pub use queues::{ConsumerDetail, Counters, QueueDetail, QueueTotals};
 
 use serde_json::Value;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
-        management::{self, Counters, Severity, ack_timeout, differences},
+        management::{self, Counters, ManagementLink, Severity, ack_timeout, differences},
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
@@ -32,6 +32,7 @@ pub(super) struct Eyes {
     reader: BrokerReader,
     publish_link: watch::Receiver<LinkState>,
     probe_link: watch::Receiver<LinkState>,
+    management: watch::Sender<ManagementLink>,
     kept: Duration,
     /// Since when the probing connection, as of the last look, has been up.
     probe_since: Option<SystemTime>,
@@ -49,6 +50,7 @@ impl Eyes {
             reader,
             publish_link,
             probe_link,
+            management: watch::Sender::default(),
             kept: (every * 3).max(KEPT_MIN),
             probe_since: None,
             counters: HashMap::new(),
@@ -59,10 +61,43 @@ impl Eyes {
         self.probe_link.clone()
     }
 
+    pub(super) fn management(&self) -> watch::Receiver<ManagementLink> {
+        self.management.subscribe()
+    }
+
+    /// Another process looks: what this one saw earlier says nothing any more.
+    pub(super) fn close(&self) {
+        self.note(ManagementLink::Unasked);
+    }
+
+    /// Shows how the management API is doing, and logs it when that changed.
+    fn note(&self, link: ManagementLink) {
+        let changed = self.management.send_if_modified(|shown| {
+            let changed = *shown != link;
+            shown.clone_from(&link);
+            changed
+        });
+        match link {
+            ManagementLink::Down { kind, detail } if changed => {
+                tracing::warn!(
+                    link = "management",
+                    cause = kind,
+                    detail,
+                    "the management API gives no figures"
+                );
+            }
+            ManagementLink::Up if changed => {
+                tracing::info!(link = "management", "the management API answers");
+            }
+            ManagementLink::Down { .. } | ManagementLink::Up | ManagementLink::Unasked => {}
+        }
+    }
+
     /// Reads everything about `queues`. `now` is the database's time at the beginning.
     pub(super) async fn look(&mut self, queues: &[QueueRow], now: Time) -> BrokerSight {
         let names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
         let reading = self.reader.read(&names).await;
+        self.note(ManagementLink::of(&reading));
         let publishing = match &*self.publish_link.borrow() {
             LinkState::Connecting | LinkState::Up { .. } => Publishing::Open,
             LinkState::Blocked { reason, .. } => Publishing::Blocked(reason.clone()),

@@ -16,7 +16,7 @@ pub use judge::{Announce, Judge, Settings, Tally};
 
 use self::look::Eyes;
 use crate::{
-    broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe},
+    broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe, management::ManagementLink},
     domain::time::Time,
     store::{Store, StoreError},
 };
@@ -73,12 +73,18 @@ impl Detector {
         self.eyes.link()
     }
 
+    /// How the management API is doing, as of this process's last look; unasked while another process looks.
+    pub fn management(&self) -> watch::Receiver<ManagementLink> {
+        self.eyes.management()
+    }
+
     /// Looks once and writes what it finds, if this process leads or comes to lead.
     ///
     /// Takes up to some 10 s while the broker does not answer. Errors: the database; what was committed stays, and the
     /// next look goes on from there.
     pub async fn tick(&mut self, now: Time) -> Result<Tally, StoreError> {
         if !self.judge.lead().await? {
+            self.eyes.close();
             return Ok(Tally::default());
         }
         let queues = self.judge.queues().await?;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::web::{
     Site,
-    layout::{LinkHealth, LinkName},
+    links::{Link, LinkCause, LinkHealth, LinkName},
 };
 
 /// A database that takes longer is as good as away.
@@ -33,9 +33,14 @@ pub(super) struct Ready {
     /// `unavailable` when the database does not answer.
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
-    /// By name: `up`, `connecting`, `blocked` (the broker takes no publishes), `down` or `unknown`.
-    #[schema(value_type = BTreeMap<String, String>, example = json!({"database": "up", "publisher": "up"}))]
+    /// By name, `database`, `publisher`, `management`: `up`, `connecting`, `blocked` (the broker takes no publishes),
+    /// `down`, or `unknown` (another process asks the management API for all).
+    #[schema(value_type = BTreeMap<String, String>, example = json!({"database": "up", "publisher": "up", "management": "up"}))]
     links: BTreeMap<&'static str, &'static str>,
+    /// Of the links that are not up, by name: `unreachable`, `refused`, `vhost_not_found`, `protocol_error`, `timed_out`,
+    /// `closed`, `alarm` or `unasked`. The log and the site say more.
+    #[schema(value_type = BTreeMap<String, String>, example = json!({}))]
+    causes: BTreeMap<&'static str, &'static str>,
 }
 
 /// Whether the process is alive
@@ -57,22 +62,32 @@ pub(super) async fn healthz() -> Json<Alive> {
 )]
 pub(super) async fn readyz(State(site): State<Arc<Site>>) -> Response {
     let answers = tokio::time::timeout(PING_LONGEST, site.store.ping()).await;
-    let database = if matches!(answers, Ok(Ok(()))) {
-        LinkHealth::Up
-    } else {
-        LinkHealth::Down
+    let down = |cause| Link::not_up(LinkName::Database, LinkHealth::Down, cause, None);
+    let database = match answers {
+        Ok(Ok(())) => Link::up(LinkName::Database),
+        Ok(Err(_)) => down(LinkCause::Unreachable),
+        Err(_) => down(LinkCause::TimedOut),
     };
-    let mut links: BTreeMap<&str, &str> = (site.links)()
-        .into_iter()
-        .map(|link| (link.name.as_str(), link.health.as_str()))
-        .collect();
-    links.insert(LinkName::Database.as_str(), database.as_str());
-    let (code, status) = if database != LinkHealth::Up {
+    let mut links = (site.links)();
+    links.retain(|link| link.name != LinkName::Database);
+    let (code, status) = if database.health != LinkHealth::Up {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
-    } else if links.values().all(|health| *health == LinkHealth::Up.as_str()) {
-        (StatusCode::OK, "ok")
-    } else {
+    } else if links.iter().any(Link::degrades) {
         (StatusCode::OK, "degraded")
+    } else {
+        (StatusCode::OK, "ok")
     };
-    (code, Json(Ready { status, links })).into_response()
+    links.push(database);
+    let ready = Ready {
+        status,
+        links: links
+            .iter()
+            .map(|link| (link.name.as_str(), link.health.as_str()))
+            .collect(),
+        causes: links
+            .iter()
+            .filter_map(|link| Some((link.name.as_str(), link.cause?.as_str())))
+            .collect(),
+    };
+    (code, Json(ready)).into_response()
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     store::{LedgerSample, StoreError},
-    web::{Site, error::AppError, layout::LinkHealth},
+    web::{Site, error::AppError, links::LinkHealth},
 };
 
 /// How many queues are shown at most: each is a handful of time series.

@@ -23,7 +23,12 @@ async fn a_site_without_its_broker_is_degraded_and_ready() {
     let ready = site.send(get("/readyz")).await.expect(200);
     assert_eq!(
         ready,
-        json!({ "status": "degraded", "links": { "database": "up", "publisher": "down" } })
+        json!({
+            "status": "degraded",
+            "links": { "database": "up", "publisher": "down", "management": "unknown" },
+            "causes": { "publisher": "unreachable", "management": "unasked" },
+        }),
+        "a cause is a word: strangers learn no addresses"
     );
 }
 

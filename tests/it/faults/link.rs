@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::{PAIRS, all_succeed, load};
 use crate::support::{
-    broker::amqp_url,
+    broker::{amqp_url, management_url},
     chaos::Chaos,
     client::PATIENCE,
     load::promised_at_last,
-    plant::{BOTH, Engine, Plant},
+    plant::{BOTH, Engine, Plant, free_port},
+    stub_http::{self, Answer},
     wait::eventually,
 };
 
@@ -167,4 +168,63 @@ async fn a_worker_cut_from_the_broker_alone_keeps_its_task_while_it_beats() {
     assert_eq!(client.outcomes(&task).await, ["succeeded"]);
     all_succeed(&plant, &[task, next]).await;
     plant.close().await;
+}
+
+#[tokio::test]
+async fn a_management_api_that_gives_nothing_is_named_with_its_cause_and_stops_no_start() {
+    let silent = free_port();
+    let refusing = stub_http::serve(Answer::http("401 Unauthorized", "", "{}")).await;
+    let with_secret = |url: &str| url.replace("http://", "http://monitor:s3cr3t-of-figures@");
+    for (management_url, cause) in [
+        (
+            with_secret(&format!("http://127.0.0.1:{silent}")),
+            Some("unreachable"),
+        ),
+        (with_secret(&refusing), Some("refused")),
+        (management_url(), None),
+    ] {
+        let plant = Plant::new(Engine::Sqlite)
+            .await
+            .on_broker(&amqp_url(), &management_url);
+        let serve = plant.serve().await;
+        let wanted = match cause {
+            Some(cause) => json!({"management": cause}),
+            None => json!({}),
+        };
+        let ready = eventually(PATIENCE, "the links are known", async || {
+            let ready = serve.client.get("/readyz").await.done();
+            (ready["causes"] == wanted).then_some(ready)
+        })
+        .await;
+        let (status, health) = match cause {
+            Some(_) => ("degraded", "down"),
+            None => ("ok", "up"),
+        };
+        assert_eq!(
+            (ready["status"].as_str(), ready["links"]["management"].as_str()),
+            (Some(status), Some(health))
+        );
+        let queue = plant.queue("figures");
+        let id = serve.client.start(json!({"kind": "one", "queue": queue})).await;
+        serve
+            .client
+            .until_task(&id, "its message went out", |task| {
+                task["published_at"].is_string()
+            })
+            .await;
+        let log = serve.process.log();
+        match cause {
+            Some(cause) => {
+                let said = log.lines().filter(|line| line.contains("gives no figures"));
+                let said: Vec<&str> = said.collect();
+                assert!(
+                    said.len() == 1 && said[0].contains(cause),
+                    "once, with its cause: {said:?}"
+                );
+            }
+            None => assert!(log.contains("the management API answers"), "{log}"),
+        }
+        assert!(!log.contains("s3cr3t-of-figures") && !ready.to_string().contains("127.0.0.1"));
+        plant.close().await;
+    }
 }

@@ -29,7 +29,8 @@ use unstuck::{
     store::Lane,
     web::{
         self, Site,
-        layout::{Counts, Link, LinkHealth, LinkName},
+        layout::Counts,
+        links::{Link, LinkCause, LinkHealth, LinkName},
         live::Lookout,
         security::Origin,
         server::Limits,
@@ -129,10 +130,21 @@ impl TestSite {
         let acts = Lifecycle::spawn(store.store.clone(), Lane::Shared, LEASE);
         let listen: SocketAddr = "127.0.0.1:8080".parse().expect("an address");
         let links = || {
-            let link = |name, health| Link { name, health };
+            let detail = Some("nobody listens there <b>".to_owned());
             vec![
-                link(LinkName::Database, LinkHealth::Up),
-                link(LinkName::Publisher, LinkHealth::Down),
+                Link::up(LinkName::Database),
+                Link::not_up(
+                    LinkName::Publisher,
+                    LinkHealth::Down,
+                    LinkCause::Unreachable,
+                    detail,
+                ),
+                Link::not_up(
+                    LinkName::Management,
+                    LinkHealth::Unknown,
+                    LinkCause::Unasked,
+                    None,
+                ),
             ]
         };
         let site = Arc::new(Site {
