@@ -140,6 +140,9 @@ pub fn ledger_over(queue: &QueueView<'_>, thresholds: &Thresholds) -> Ruling {
     if surplus <= 0 {
         return Ruling::Clear;
     }
+    if all_at_work(newest) {
+        return Ruling::Undecided;
+    }
     let still = |sample: &Sample| {
         sample.facts.in_flight == 0
             && sample.facts.waiting == newest.facts.waiting
@@ -161,6 +164,19 @@ pub fn ledger_over(queue: &QueueView<'_>, thresholds: &Thresholds) -> Ruling {
         }
         _ => Ruling::Undecided,
     }
+}
+
+/// Whether the consumers hold as many messages as they may, for attempts that are alive: then a copy waits for its turn
+/// to be discarded, as one of ours does that was published twice because its confirm was lost.
+fn all_at_work(sample: &Sample) -> bool {
+    let (Some(snapshot), live) = (sample.numbers.snapshot, sample.facts.live) else {
+        return false;
+    };
+    live > 0
+        && sample
+            .numbers
+            .prefetch
+            .is_none_or(|room| snapshot.unacknowledged >= room)
 }
 
 fn surplus(sample: &Sample) -> Option<i64> {

@@ -292,3 +292,26 @@ fn more_messages_than_tasks_is_worth_knowing_only_while_nothing_moves() {
     let even = over(|_, sample| sample.facts.waiting = 9);
     assert_eq!(ruling(&even, Verdict::LedgerOver), Ruling::Clear);
 }
+
+#[test]
+fn a_message_that_was_published_twice_is_no_finding_while_every_worker_works() {
+    // One worker with room for one message runs a long task; the second copy of its message waits behind it.
+    let copy_waits = |change: fn(&mut Sample)| {
+        window((0..12).map(|nr| {
+            with(sample(nr * 5_000, true, 1, 1), |sample| {
+                sample.facts.running = 1;
+                sample.facts.live = 1;
+                sample.facts.holding = 1;
+                sample.facts.held = 1;
+                change(sample);
+            })
+        }))
+    };
+    assert_eq!(verdicts(&copy_waits(|_| {})), []);
+    assert_eq!(verdicts(&copy_waits(|sample| sample.numbers.prefetch = None)), []);
+    // With room left the copy would have been handed out and discarded: nobody takes it.
+    let room_left = copy_waits(|sample| sample.numbers.prefetch = Some(2));
+    assert_eq!(verdicts(&room_left), [Verdict::LedgerOver]);
+    let nobody_lives = copy_waits(|sample| sample.facts.live = 0);
+    assert!(verdicts(&nobody_lives).contains(&Verdict::LedgerOver));
+}
