@@ -36,7 +36,7 @@ use crate::{
 /// How many tasks one batch records at most.
 pub(super) const BATCH_MAX: usize = 1000;
 /// The longest idempotency key.
-const KEY_CHARS: usize = 255;
+pub(super) const KEY_CHARS: usize = 255;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

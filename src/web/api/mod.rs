@@ -12,6 +12,7 @@ mod body;
 mod create;
 mod docs;
 mod errors;
+mod exact;
 mod findings;
 mod health;
 mod local;
@@ -96,7 +97,11 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 
 /// The OpenAPI document, made from the code.
 pub fn openapi() -> &'static OpenApi {
-    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| calls().into_openapi());
+    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(|| {
+        let mut document = calls().into_openapi();
+        exact::tell_bounds(&mut document);
+        document
+    });
     &DOCUMENT
 }
 

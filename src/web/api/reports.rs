@@ -34,10 +34,10 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(super) struct FileReport {
     /// One line.
-    #[schema(min_length = 1, max_length = 200, example = "The March import stands still")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 200, example = "The March import stands still")]
     subject: Option<String>,
     /// Plain text.
-    #[schema(min_length = 1, max_length = 20000)]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 20000)]
     description: Option<String>,
     /// Where the reporter may be written to.
     #[schema(max_length = 254)]
@@ -51,7 +51,9 @@ pub(super) struct FileReport {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used: the form is read as a stream")]
 pub(super) struct FileReportForm {
+    #[schema(min_length = 1, max_length = 200)]
     subject: String,
+    #[schema(min_length = 1, max_length = 20000)]
     description: String,
     email: Option<String>,
     task_id: Option<String>,
@@ -77,9 +79,10 @@ pub(super) struct ReportReceipt {
 #[serde(deny_unknown_fields)]
 pub(super) struct AddMessage {
     /// The report's key.
+    #[schema(required = true, value_type = String)]
     key: Option<String>,
     /// Plain text.
-    #[schema(min_length = 1, max_length = 20000)]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 20000)]
     body: Option<String>,
     /// Whether it also opens a report that was resolved or closed.
     #[serde(default)]
@@ -91,6 +94,7 @@ pub(super) struct AddMessage {
 #[expect(dead_code, reason = "only its schema is used: the form is read as a stream")]
 pub(super) struct AddMessageForm {
     key: String,
+    #[schema(min_length = 1, max_length = 20000)]
     body: String,
     reopen: Option<bool>,
     /// At most 5 files of 10 MB each.

@@ -19,7 +19,7 @@ pub(super) struct CreateTask {
     /// Which handler runs it: 1 to 100 of the characters `A-Z a-z 0-9 . _ -`, not beginning with `amq.` and not ending
     /// in `.dead`.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, max_length = 100, pattern = r"^[A-Za-z0-9._-]{1,100}$", example = "report.render")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 100, pattern = r"^[A-Za-z0-9._-]{1,100}$", example = "report.render")]
     kind: Given<String>,
     /// The RabbitMQ queue that carries its message; the kind when absent. The same characters as a kind.
     #[serde(default)]
@@ -94,7 +94,7 @@ impl From<CreateTask> for Submission {
 pub(super) struct CreateBatch {
     /// 1 to 1,000 tasks.
     #[serde(default)]
-    #[schema(value_type = Vec<CreateTask>, min_items = 1, max_items = 1000)]
+    #[schema(required = true, value_type = Vec<CreateTask>, min_items = 1, max_items = 1000)]
     pub(super) tasks: Given<Vec<Value>>,
 }
 
@@ -332,11 +332,11 @@ pub(super) struct Action {
 pub(super) struct Claim {
     /// The worker's name; best the consumer tag it consumes under, so that the detector can tell silent from lost.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, max_length = 200, example = "render-7f3a")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 200, example = "render-7f3a")]
     pub(super) worker: Given<String>,
     /// New for each delivery. The same again while the lease is alive gives the same answer.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, max_length = 200, example = "5f1d7a52-3f0c-4f6e-9d0c-2f8f4f5c6a10")]
+    #[schema(required = true, value_type = String, min_length = 1, max_length = 200, example = "5f1d7a52-3f0c-4f6e-9d0c-2f8f4f5c6a10")]
     pub(super) claim_id: Given<String>,
     /// The message's header `x-dispatch`; absent for a message without one.
     #[serde(default)]
@@ -409,7 +409,7 @@ pub(super) struct Success {
 pub(super) struct Failure {
     /// What went wrong. What is longer than 10,000 characters is cut.
     #[serde(default)]
-    #[schema(value_type = String, min_length = 1, example = "the mail server did not answer")]
+    #[schema(required = true, value_type = String, min_length = 1, example = "the mail server did not answer")]
     pub(super) error: Given<String>,
     /// Whether another attempt may help; with attempts left the task is queued again after a backoff.
     #[serde(default)]
