@@ -10,6 +10,7 @@ mod queue;
 mod replicas;
 mod server;
 mod soak;
+mod uploads;
 mod worker;
 
 use std::time::Duration;

@@ -93,6 +93,11 @@ impl Client {
         }
     }
 
+    /// Where the server is, as `http://…` without a path.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// Calls once. Errors: there was no answer.
     pub async fn call(
         &self,
