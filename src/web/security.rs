@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{
     error::{AppError, Problem},
-    extract::{ClientAddr, Network, RequestId, client_addr},
+    extract::{ClientAddr, Network, RequestId, client_addr, cookie},
     layout::Flash,
-    session::stays_plain,
+    session::{session_cookie, stays_plain},
 };
 
 /// Nothing is inline, nothing comes from elsewhere, nobody frames us.
@@ -134,6 +134,25 @@ fn host_of(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     (!host.is_empty()).then(|| host.to_owned())
 }
 
+/// Refuses a page's address with U+0000 in it: nothing here has such a name, and PostgreSQL's texts can't hold it. A call
+/// of the API says for itself which parameter is wrong.
+pub(crate) async fn refuse_nul(request: Request, next: Next) -> Response {
+    let has_nul = |part: &str| part.contains("%00");
+    let uri = request.uri();
+    if uri.path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    if has_nul(uri.path()) {
+        return AppError::new(Problem::NotFound).into_response();
+    }
+    if uri.query().is_some_and(has_nul) {
+        return AppError::new(Problem::BadRequest)
+            .detail("the address holds the character U+0000")
+            .into_response();
+    }
+    next.run(request).await
+}
+
 /// Gives the request an id, and the answer the same id in `X-Request-Id`.
 pub(crate) async fn name_request(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4().simple().to_string();
@@ -206,6 +225,22 @@ fn make_cookies_secure(headers: &mut HeaderMap) {
             *line = secure;
         }
     }
+}
+
+/// Refuses a form that brings a session and does not say where it comes from. Every browser of the last years says it
+/// with `Sec-Fetch-Site` or `Origin`; `refuse_cross_site` lets through what says neither, as programs do.
+pub(crate) async fn refuse_unsaid_origin(
+    State(origin): State<Arc<Origin>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let said = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    if request.method().is_safe() || said || cookie(headers, session_cookie(&origin)).is_none() {
+        return next.run(request).await;
+    }
+    warn!("a form with a session that does not say where it comes from was refused");
+    AppError::new(Problem::CrossSite).into_response()
 }
 
 /// Refuses a form that another site sent. Calls under `/api` carry a bearer token instead of a cookie, which no other

@@ -85,7 +85,9 @@ impl<'a> Visitor<'a> {
 
     async fn send(&self, request: axum::http::request::Builder, body: Body) -> Answer {
         let request = match &self.cookie {
-            Some(cookie) => request.header(header::COOKIE, cookie),
+            Some(cookie) => request
+                .header(header::COOKIE, cookie)
+                .header("sec-fetch-site", "same-origin"),
             None => request,
         };
         self.site

@@ -1,0 +1,9 @@
+//! What the site promises to people: who may what, what another site can't do, what no text can break, and that an
+//! action is done once or not at all.
+
+mod access;
+mod actions;
+mod cross_site;
+mod hostile;
+mod selection;
+mod stage;
