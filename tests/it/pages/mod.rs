@@ -7,3 +7,4 @@ mod cross_site;
 mod hostile;
 mod selection;
 mod stage;
+mod wild;
