@@ -182,6 +182,7 @@ event-claimed = Worker { $worker } took it: attempt { $attempt }
 event-taken_over = Worker { $worker } took it over: attempt { $attempt }
 event-attempt_lost = Attempt { $attempt } is lost: worker { $worker } stopped renewing its lease
 event-resent = The message of dispatch { $dispatch } was put out again: worker { $worker } stopped renewing its lease
+event-resent-often = The message of dispatch { $dispatch } was put out again { $n } times, first at { $from }: worker { $worker } stopped renewing its lease
 event-retry_scheduled = Attempt { $attempt } failed; put on its queue again as dispatch { $dispatch }
 event-released = The worker handed it back; attempt { $attempt } does not count
 event-requeued = Requeued as dispatch { $dispatch }

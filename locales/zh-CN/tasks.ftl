@@ -182,6 +182,7 @@ event-claimed = 工作进程 { $worker } 取走任务：第 { $attempt } 次尝�
 event-taken_over = 工作进程 { $worker } 接手任务：第 { $attempt } 次尝试
 event-attempt_lost = 第 { $attempt } 次尝试已丢失：工作进程 { $worker } 停止续租
 event-resent = 第 { $dispatch } 次派发的消息已再次发出：工作进程 { $worker } 停止续租
+event-resent-often = 第 { $dispatch } 次派发的消息已再次发出 { $n } 次，首次于 { $from }：工作进程 { $worker } 停止续租
 event-retry_scheduled = 第 { $attempt } 次尝试失败；作为第 { $dispatch } 次派发再次放入队列
 event-released = 工作进程交还了任务；第 { $attempt } 次尝试不计入次数
 event-requeued = 已重新入队，为第 { $dispatch } 次派发

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod attachment;
 pub mod audit;
+pub mod broker_queue;
 pub mod evidence;
 pub mod finding;
 pub mod ledger;

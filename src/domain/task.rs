@@ -100,6 +100,14 @@ pub struct TaskView {
     pub updated_at: Time,
 }
 
+/// A task without its documents, which may be large: what lists show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskHead {
+    pub task: Task,
+    pub title: Option<String>,
+    pub owner: Option<String>,
+}
+
 /// A checked request to record a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTask {

@@ -26,36 +26,7 @@ const FORGET: Sql = sql!(
         SELECT tag FROM consumer_tags WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)"
 );
 
-const OF_QUEUE: Sql = sql!("SELECT tag, first_seen_at, seen_at FROM consumer_tags" sqlite(" INDEXED BY consumer_tags_by_age") "
-      WHERE queue = $1 AND seen_at >= $2 ORDER BY tag LIMIT $3");
-
-/// A consumer as the broker listed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consumer {
-    pub tag: String,
-    pub first_seen_at: Time,
-    /// When it was last listed.
-    pub seen_at: Time,
-}
-
 impl Store {
-    /// Up to `limit` consumers of the queue that were listed at `after` or later, by tag.
-    pub async fn consumers_of(
-        &self,
-        queue: &str,
-        after: Time,
-        limit: i64,
-    ) -> Result<Vec<Consumer>, StoreError> {
-        let mut conn = self.read().await?;
-        let rows = fetch_all!(&mut conn, (String, At, At), OF_QUEUE, queue, At(after), limit)?;
-        let consumers = rows.into_iter().map(|(tag, first_seen_at, seen_at)| Consumer {
-            tag,
-            first_seen_at: first_seen_at.0,
-            seen_at: seen_at.0,
-        });
-        Ok(consumers.collect())
-    }
-
     /// Notes that each tag was listed at `now`, with one queue it consumes. Tags must differ.
     pub async fn note_consumer_tags(&self, now: Time, tags: &[(String, String)]) -> Result<(), StoreError> {
         let rows: Vec<Value> = tags

@@ -4,6 +4,7 @@
 //! its history row, its outbox row and its audit row are always one transaction.
 
 pub(crate) mod audit;
+mod broker_queues;
 mod consumer_tags;
 pub(crate) mod db;
 mod error;
@@ -32,7 +33,6 @@ use std::sync::{
 };
 
 pub use audit::{AuditFilter, AuditPage, AuditRow};
-pub use consumer_tags::Consumer;
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};

@@ -236,7 +236,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         None if is_bare(&response) => AppError::new(Problem::of_status(status)),
         None => return response,
     };
-    let mut answer = if path.starts_with("/api/") || path == "/api" {
+    let mut answer = if is_for_programs(&path) {
         let document = error.document(&path, &request_id.0);
         let json = HeaderValue::from_static("application/problem+json");
         ([(header::CONTENT_TYPE, json)], document.to_string()).into_response()
@@ -263,6 +263,11 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         *answer.body_mut() = Body::empty();
     }
     answer
+}
+
+/// Whether `path` is asked by programs, which can't read a page.
+fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/") || ["/api", "/metrics", "/healthz", "/readyz", "/admin/live"].contains(&path)
 }
 
 fn page(c: Chrome, error: &AppError, method: &Method, path: &str, request_id: String) -> Response {

@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::described::Descriptions;
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
@@ -14,6 +15,7 @@ use crate::{
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
+        broker_queue::BrokerQueue,
         evidence::{Figure, Source},
         observation::{
             AckTimeout, Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing,
@@ -37,6 +39,7 @@ pub(super) struct Eyes {
     /// Since when the probing connection, as of the last look, has been up.
     probe_since: Option<SystemTime>,
     counters: HashMap<String, Counters>,
+    descriptions: Descriptions,
 }
 
 impl Eyes {
@@ -54,6 +57,7 @@ impl Eyes {
             kept: (every * 3).max(KEPT_MIN),
             probe_since: None,
             counters: HashMap::new(),
+            descriptions: Descriptions::default(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Eyes {
         };
         let restarted = self.reconnected();
         let anew = self.counted_anew(&reading);
+        self.descriptions.note(&reading);
         let view = View {
             reading: &reading,
             now,
@@ -130,6 +135,11 @@ impl Eyes {
                 })
                 .collect(),
         }
+    }
+
+    /// How the broker described the queues at the last look, as far as that is worth keeping again.
+    pub(super) fn described(&mut self, now: Time) -> Vec<(String, Time, BrokerQueue)> {
+        self.descriptions.take(now)
     }
 
     /// Whether the connection was made anew since the last look.

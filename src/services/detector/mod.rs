@@ -3,6 +3,7 @@
 mod attempts;
 mod candidates;
 mod causes;
+mod described;
 mod judge;
 mod look;
 mod memory;
@@ -100,6 +101,11 @@ impl Detector {
                 },
             }
         };
+        drop(look);
+        let described = self.eyes.described(now);
+        if !described.is_empty() {
+            self.store.keep_broker_queues(&described).await?;
+        }
         self.judge.pass(now, &queues, &sight).await
     }
 

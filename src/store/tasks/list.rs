@@ -3,10 +3,10 @@
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::rows::{ViewRow, view_columns};
+use super::rows::{HeadRow, ViewRow, head_columns, view_columns};
 use crate::{
     domain::{
-        task::{State, TaskView},
+        task::{State, TaskHead, TaskView},
         time::Time,
     },
     store::{
@@ -36,8 +36,8 @@ pub struct TaskFilter {
 
 /// One page and the place after it.
 #[derive(Clone, Debug)]
-pub struct TaskPage {
-    pub items: Vec<TaskView>,
+pub struct TaskPage<T = TaskView> {
+    pub items: Vec<T>,
     /// Pass it as `before` for the next page; `None` at the end.
     pub next: Option<Uuid>,
 }
@@ -156,24 +156,12 @@ impl Statement {
     }
 }
 
-impl Store {
-    /// Up to `limit` tasks that `filter` lets through, newest first, older than the id `before`.
-    ///
-    /// A search (`q`) looks at the first 10,000 matches of each kind. Costs the same however many tasks have finished,
-    /// but for payload filters, which read the tasks that the other filters leave.
-    pub async fn list_tasks(
-        &self,
-        filter: &TaskFilter,
-        before: Option<Uuid>,
-        limit: usize,
-    ) -> Result<TaskPage, StoreError> {
-        let postgres = self.engine() == "postgresql";
-        let mut statement = Statement {
-            text: format!(
-                "SELECT {} FROM tasks WHERE {}",
-                view_columns!(),
-                if postgres { "true" } else { "1" }
-            ),
+impl Statement {
+    /// One task more than `limit`, so that the reader knows whether there is a next page.
+    fn list(columns: &str, filter: &TaskFilter, before: Option<Uuid>, limit: usize, postgres: bool) -> Self {
+        let all = if postgres { "true" } else { "1" };
+        let mut statement = Self {
+            text: format!("SELECT {columns} FROM tasks WHERE {all}"),
             binds: Vec::new(),
             postgres,
         };
@@ -204,28 +192,27 @@ impl Store {
         statement
             .text
             .push_str(&format!(" ORDER BY id DESC LIMIT {place}"));
-        let mut items: Vec<TaskView> = self
-            .fetch_views(statement)
-            .await?
-            .into_iter()
-            .map(TaskView::from)
-            .collect();
+        statement
+    }
+}
+
+impl<T> TaskPage<T> {
+    /// `items` are up to one more than `limit`.
+    fn of(mut items: Vec<T>, limit: usize, id: impl Fn(&T) -> Uuid) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = if more {
-            items.last().map(|view| view.task.id)
-        } else {
-            None
-        };
-        Ok(TaskPage { items, next })
+        let next = items.last().filter(|_| more).map(id);
+        Self { items, next }
     }
+}
 
-    async fn fetch_views(&self, statement: Statement) -> Result<Vec<ViewRow>, StoreError> {
-        let Statement { text, binds, .. } = statement;
-        // The text is made of this file's own words; everything from outside is a bind.
+/// Every row of `$statement` as `$row`. The text is made of this file's own words; everything from outside is a bind.
+macro_rules! fetch_rows {
+    ($store:expr, $row:ty, $statement:expr) => {{
+        let Statement { text, binds, .. } = $statement;
         macro_rules! fetch {
             ($conn:expr) => {{
-                let mut query = sqlx::query_as::<_, ViewRow>(AssertSqlSafe(text));
+                let mut query = sqlx::query_as::<_, $row>(AssertSqlSafe(text));
                 for bind in binds {
                     query = match bind {
                         Bind::Text(text) => query.bind(text),
@@ -237,10 +224,45 @@ impl Store {
                 query.fetch_all(&mut **$conn).await
             }};
         }
-        Ok(match &mut self.read().await? {
+        match &mut $store.read().await? {
             Engine::Sqlite(conn) => fetch!(conn)?,
             Engine::Postgres(conn) => fetch!(conn)?,
-        })
+        }
+    }};
+}
+
+impl Store {
+    /// Up to `limit` tasks that `filter` lets through, newest first, older than the id `before`.
+    ///
+    /// A search (`q`) looks at the first 10,000 matches of each kind. Costs the same however many tasks have finished,
+    /// but for payload filters, which read the tasks that the other filters leave.
+    pub async fn list_tasks(
+        &self,
+        filter: &TaskFilter,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<TaskPage, StoreError> {
+        let statement = Statement::list(view_columns!(), filter, before, limit, self.is_postgres());
+        let rows = fetch_rows!(self, ViewRow, statement);
+        let items = rows.into_iter().map(TaskView::from).collect();
+        Ok(TaskPage::of(items, limit, |view: &TaskView| view.task.id))
+    }
+
+    /// The same without payloads and results: however large they are, they are not read.
+    pub async fn list_heads(
+        &self,
+        filter: &TaskFilter,
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<TaskPage<TaskHead>, StoreError> {
+        let statement = Statement::list(head_columns!(), filter, before, limit, self.is_postgres());
+        let rows = fetch_rows!(self, HeadRow, statement);
+        let items = rows.into_iter().map(TaskHead::from).collect();
+        Ok(TaskPage::of(items, limit, |head: &TaskHead| head.task.id))
+    }
+
+    fn is_postgres(&self) -> bool {
+        self.engine() == "postgresql"
     }
 }
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::rows::{AttemptRow, HistoryRow, ViewRow, view_columns};
+use super::rows::{AttemptRow, HeadRow, HistoryRow, ViewRow, head_columns, view_columns};
 use crate::{
-    domain::task::{Attempt, HistoryEntry, TaskView},
+    domain::task::{Attempt, HistoryEntry, TaskHead, TaskView},
     store::{
         Store, StoreError,
         db::{Sql, fetch_all, fetch_optional, sql},
@@ -16,6 +16,8 @@ use crate::{
 const ONE: Sql = sql!("SELECT " view_columns!() " FROM tasks WHERE id = $1");
 
 const MANY: Sql = sql!("SELECT " view_columns!() " FROM tasks WHERE id IN (SELECT id FROM " rows(1; id uuid) " r) ORDER BY id");
+
+const HEADS: Sql = sql!("SELECT " head_columns!() " FROM tasks WHERE id IN (SELECT id FROM " rows(1; id uuid) " r) ORDER BY id");
 
 const HISTORY: Sql = sql!(
     "SELECT id, at, event, from_state, to_state, dispatch, attempt, actor, detail FROM history
@@ -75,6 +77,14 @@ impl Store {
             .map(|view| (view.task.id, view))
             .collect();
         Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+    }
+
+    /// These tasks without their documents, by id; those that are not there are left out.
+    pub async fn heads_by_id(&self, ids: &[Uuid]) -> Result<Vec<TaskHead>, StoreError> {
+        let rows: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, HeadRow, HEADS, Batch::of(&rows))?;
+        Ok(rows.into_iter().map(TaskHead::from).collect())
     }
 
     /// Up to `limit` lines of the timeline after the entry `after` (0 for the first), oldest first.

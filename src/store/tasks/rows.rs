@@ -3,7 +3,7 @@
 use sqlx::{FromRow, types::Json};
 
 use crate::{
-    domain::task::{Attempt, AttemptOutcome, HistoryEntry, State, Task, TaskView},
+    domain::task::{Attempt, AttemptOutcome, HistoryEntry, State, Task, TaskHead, TaskView},
     store::types::{At, Id, Word},
 };
 
@@ -89,6 +89,32 @@ macro_rules! view_columns {
     };
 }
 pub(super) use view_columns;
+
+/// What a list shows: no documents.
+macro_rules! head_columns {
+    () => {
+        concat!($crate::store::tasks::rows::task_columns!(), ", title, owner")
+    };
+}
+pub(super) use head_columns;
+
+#[derive(FromRow)]
+pub(super) struct HeadRow {
+    #[sqlx(flatten)]
+    task: TaskRow,
+    title: Option<String>,
+    owner: Option<String>,
+}
+
+impl From<HeadRow> for TaskHead {
+    fn from(row: HeadRow) -> Self {
+        TaskHead {
+            task: row.task.into(),
+            title: row.title,
+            owner: row.owner,
+        }
+    }
+}
 
 #[derive(FromRow)]
 pub(super) struct ViewRow {

@@ -1,4 +1,5 @@
 //! The store's conformance: every case on both databases.
 
 mod accounts;
+mod broker_queues;
 mod tasks;

@@ -459,6 +459,13 @@ async fn a_list_is_narrowed_by_every_filter_and_paged_without_gap_or_repetition(
         };
         let all = TaskFilter::default();
         assert_eq!(listed(all.clone()).await, ids);
+        let heads = store.list_heads(&all, None, 3).await.expect("listed");
+        let found: Vec<_> = heads.items.iter().map(|head| head.task.id).collect();
+        assert_eq!(
+            (found.as_slice(), heads.next),
+            (&ids[..3], Some(ids[2])),
+            "without documents"
+        );
         let first = store.list_tasks(&all, None, 2).await.expect("listed");
         let second = store.list_tasks(&all, first.next, 3).await.expect("listed");
         assert_eq!(

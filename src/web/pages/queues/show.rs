@@ -12,8 +12,13 @@ use serde::Deserialize;
 
 use super::ledger::{self, Row};
 use crate::{
-    domain::{finding::Scope, time::Time, words::words},
-    store::{Consumer, Counts, KeptFor, LedgerSample, QueueRow, findings::StallFilter},
+    domain::{
+        broker_queue::{BrokerConsumer, BrokerQueue, Setting},
+        finding::Scope,
+        time::Time,
+        words::words,
+    },
+    store::{Counts, KeptFor, LedgerSample, QueueRow, findings::StallFilter},
     web::{
         Site,
         chart::{self, Chart, Points, Span},
@@ -31,9 +36,7 @@ use crate::{
 
 const INCIDENTS: i64 = 200;
 const STALLS: usize = 20;
-const CONSUMERS: i64 = 100;
-/// A consumer that was listed this much before the newest numbers is gone.
-const LISTED: Duration = Duration::from_secs(30);
+const CONSUMERS: usize = 100;
 /// Points of one line.
 const POINTS: usize = 240;
 /// Rows of the table beside the chart.
@@ -86,7 +89,10 @@ struct QueuePage {
     /// For a wide and for a narrow window.
     charts: Option<[Chart; 2]>,
     table: Vec<LedgerSample>,
-    consumers: Vec<Consumer>,
+    /// The queue as the broker last described it, and when.
+    described: Option<(Time, BrokerQueue)>,
+    settings: Vec<Setting>,
+    consumers: Vec<BrokerConsumer>,
     incidents: Vec<Card>,
     stalls: Vec<Card>,
     stalls_left: bool,
@@ -130,7 +136,6 @@ pub(super) async fn show(
         .await?
         .ok_or(AppError::new(Problem::NotFound))?;
     let sample = store.latest_sample(&name).await?;
-    let newest = sample.as_ref().map(|sample| sample.at);
     let mut row = match sample {
         Some(sample) => Row::of(sample, c.now, site.numbers_fresh_for),
         None => Row::unread(name.clone()),
@@ -154,14 +159,16 @@ pub(super) async fn show(
     let mut stalls = store.open_stalls(&of_queue, None, STALLS as i64 + 1).await?;
     let stalls_left = stalls.len() > STALLS;
     stalls.truncate(STALLS);
-    let consumers = match newest {
-        Some(newest) => store.consumers_of(&name, newest - LISTED, CONSUMERS).await?,
-        None => Vec::new(),
-    };
+    let described = store.broker_queue(&name).await?;
     html(&QueuePage {
         charts: charts(span, &samples),
         table: table(samples),
-        consumers,
+        settings: described
+            .as_ref()
+            .map(|(_, queue)| queue.settings())
+            .unwrap_or_default(),
+        consumers: consumers(described.as_ref()),
+        described,
         incidents: incidents.iter().map(|row| Card::of_incident(&c, row)).collect(),
         stalls: Card::of_stalls(&site, &c, &stalls).await?,
         stalls_left,
@@ -193,6 +200,14 @@ fn charts(span: Span, samples: &[LedgerSample]) -> Option<[Chart; 2]> {
         chart::chart(960, 240, span, &series),
         chart::chart(340, 220, span, &series),
     ])
+}
+
+/// The consumers to show; empty when the broker lists none, or none that we know of.
+fn consumers(described: Option<&(Time, BrokerQueue)>) -> Vec<BrokerConsumer> {
+    let listed = described.and_then(|(_, queue)| queue.consumers.clone());
+    let mut consumers = listed.unwrap_or_default();
+    consumers.truncate(CONSUMERS);
+    consumers
 }
 
 /// A few of the samples, evenly, newest first.

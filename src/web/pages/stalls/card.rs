@@ -85,10 +85,10 @@ impl Card {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
         let names: HashMap<Uuid, String> = site
             .store
-            .tasks_by_id(&ids)
+            .heads_by_id(&ids)
             .await?
             .iter()
-            .map(|view| (view.task.id, name(view)))
+            .map(|head| (head.task.id, name(head.title.as_deref(), &head.task.kind)))
             .collect();
         Ok(rows
             .iter()

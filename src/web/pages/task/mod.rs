@@ -158,7 +158,7 @@ async fn show(
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     html(&TaskPage {
-        name: row::name(&view),
+        name: row::name(view.title.as_deref(), &view.task.kind),
         offers: Offer::all(&view.task, c.now),
         lease_alive: view.task.lease_alive(c.now),
         stalls,

@@ -32,9 +32,10 @@ const QUOTE_CHARS: usize = 600;
 /// The lines of `history`, which is newest first. With `newest`, what the task's own fields add stands at its place:
 /// when the broker confirmed the message of the present dispatch.
 pub(super) fn tell(c: &Chrome, task: &Task, history: &[HistoryEntry], newest: bool) -> Vec<Line> {
-    let mut lines: Vec<Line> = history.iter().map(|entry| line(c.l, entry)).collect();
+    let runs = runs(history);
+    let mut lines: Vec<Line> = runs.iter().map(|run| line(c.l, run)).collect();
     // The entry that put the present dispatch out: the confirm belongs above it, and below all that came later.
-    let origin = history.iter().rposition(|entry| entry.dispatch == task.dispatch);
+    let origin = runs.iter().rposition(|run| run.newest.dispatch == task.dispatch);
     if let (Some(at), Some(origin), true) = (task.published_at, origin, newest) {
         let older = lines.iter().position(|line| line.at < at);
         let confirmed = Line {
@@ -52,7 +53,38 @@ pub(super) fn tell(c: &Chrome, task: &Task, history: &[HistoryEntry], newest: bo
     lines
 }
 
-fn line(l: Lang, entry: &HistoryEntry) -> Line {
+/// An entry of the history, or several of the same that followed one another: a task that nobody takes is put out again
+/// each lease, for days.
+struct Entries<'a> {
+    newest: &'a HistoryEntry,
+    oldest: &'a HistoryEntry,
+    count: i64,
+}
+
+fn runs(history: &[HistoryEntry]) -> Vec<Entries<'_>> {
+    let mut runs: Vec<Entries<'_>> = Vec::with_capacity(history.len());
+    for entry in history {
+        match runs.last_mut() {
+            Some(run)
+                if entry.event == "resent"
+                    && run.newest.event == "resent"
+                    && (run.newest.dispatch, run.newest.attempt) == (entry.dispatch, entry.attempt) =>
+            {
+                run.oldest = entry;
+                run.count += 1;
+            }
+            _ => runs.push(Entries {
+                newest: entry,
+                oldest: entry,
+                count: 1,
+            }),
+        }
+    }
+    runs
+}
+
+fn line(l: Lang, run: &Entries<'_>) -> Line {
+    let entry = run.newest;
     let (tone, icon) = look(entry);
     let detail = |name: &str| entry.detail.get(name).and_then(Value::as_str);
     let worker = detail("worker").unwrap_or_default();
@@ -62,6 +94,10 @@ fn line(l: Lang, entry: &HistoryEntry) -> Line {
             let due = at.map(|at| l.instant(at)).unwrap_or_default();
             l.of("event-later", &entry.event).a("due", due)
         }
+        "resent" if run.count > 1 => l
+            .t("event-resent-often")
+            .a("n", run.count)
+            .a("from", l.instant(run.oldest.at)),
         "cancelled" if entry.from_state == Some(State::Running) => l.t("event-cancelled-running"),
         "late_report" => l.of("event-late", detail("report").unwrap_or("succeeded")),
         known => l.of("event", known),
@@ -137,5 +173,43 @@ fn look(entry: &HistoryEntry) -> (&'static str, &'static str) {
         "succeeded" => ("ok", "check-circle"),
         "failed" => ("bad", "x-circle"),
         _ => ("mute", "circle"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(id: i64, event: &str, dispatch: i64) -> HistoryEntry {
+        HistoryEntry {
+            id,
+            at: Time::from_ms(id * 1000),
+            event: event.into(),
+            from_state: Some(State::Running),
+            to_state: State::Running,
+            dispatch,
+            attempt: 1,
+            actor: "system".into(),
+            detail: json!({ "worker": "w" }),
+        }
+    }
+
+    #[test]
+    fn what_was_put_out_again_and_again_is_one_line() {
+        let history = [
+            entry(6, "resent", 2),
+            entry(5, "resent", 1),
+            entry(4, "resent", 1),
+            entry(3, "claimed", 1),
+            entry(2, "claimed", 1),
+            entry(1, "resent", 1),
+        ];
+        let told: Vec<(i64, i64, i64)> = runs(&history)
+            .iter()
+            .map(|run| (run.newest.id, run.oldest.id, run.count))
+            .collect();
+        assert_eq!(told, [(6, 6, 1), (5, 4, 2), (3, 3, 1), (2, 2, 1), (1, 1, 1)]);
     }
 }

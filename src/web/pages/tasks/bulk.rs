@@ -199,10 +199,13 @@ pub(super) async fn outcome(
         .collect();
     let names: HashMap<String, String> = site
         .store
-        .tasks_by_id(&ids)
+        .heads_by_id(&ids)
         .await?
         .into_iter()
-        .map(|view| (view.task.id.to_string(), row::name(&view)))
+        .map(|head| {
+            let name = row::name(head.title.as_deref(), &head.task.kind);
+            (head.task.id.to_string(), name)
+        })
         .collect();
     let c = viewer.chrome(Nav::Tasks);
     // Refused ones first: they are what is left to do.

@@ -80,13 +80,13 @@ async fn list(
 ) -> Result<Response, AppError> {
     let (filter, wrong) = filters.read()?;
     let page = if wrong.is_empty() {
-        Some(site.store.list_tasks(&filter, filters.before, PAGE).await?)
+        Some(site.store.list_heads(&filter, filters.before, PAGE).await?)
     } else {
         None
     };
     let (tasks, next) = page.map_or((Vec::new(), None), |page| (page.items, page.next));
     let c = viewer.chrome(Nav::Tasks);
-    let mut tasks: Vec<Row> = tasks.into_iter().map(|view| Row::of(view, c.now)).collect();
+    let mut tasks: Vec<Row> = tasks.into_iter().map(|head| Row::of(head, c.now)).collect();
     let open: Vec<Uuid> = tasks
         .iter()
         .filter(|task| !task.state.is_end())

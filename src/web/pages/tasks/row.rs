@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     finding::{Confidence, Verdict},
-    task::{State, Task, TaskView},
+    task::{State, Task, TaskHead},
     time::Time,
 };
 
@@ -37,9 +37,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn of(view: TaskView, now: Time) -> Self {
-        let name = name(&view);
-        let TaskView { task, owner, .. } = view;
+    pub(crate) fn of(head: TaskHead, now: Time) -> Self {
+        let name = name(head.title.as_deref(), &head.task.kind);
+        let TaskHead { task, owner, .. } = head;
         Self {
             id: task.id,
             short: short(task.id),
@@ -60,13 +60,9 @@ impl Row {
 }
 
 /// What a task is called on a page: its title, or else its kind.
-pub(crate) fn name(view: &TaskView) -> String {
-    let title = view
-        .title
-        .as_deref()
-        .map(str::trim)
-        .filter(|title| !title.is_empty());
-    title.unwrap_or(&view.task.kind).to_owned()
+pub(crate) fn name(title: Option<&str>, kind: &str) -> String {
+    let title = title.map(str::trim).filter(|title| !title.is_empty());
+    title.unwrap_or(kind).to_owned()
 }
 
 /// The start of an id that tells tasks of different milliseconds apart, and that the search finds.
