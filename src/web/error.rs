@@ -7,15 +7,15 @@ use askama::Template;
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde_json::{Map, Value, json};
 use tracing::{error, warn};
 
 use super::{
-    extract::RequestId,
+    extract::{RequestId, local_path},
     html,
     i18n::Lang,
     layout::{Chrome, Nav},
@@ -299,7 +299,12 @@ fn is_bare(response: &Response) -> bool {
     }
 }
 
-/// The router's fallback.
-pub(crate) async fn not_found() -> AppError {
-    AppError::new(Problem::NotFound)
+/// The router's fallback. An address typed with a slash at its end leads to the page without it.
+pub(crate) async fn not_found(method: Method, uri: Uri) -> Response {
+    let trimmed = uri.path().trim_end_matches('/');
+    if method.is_safe() && trimmed.len() < uri.path().len() && !trimmed.is_empty() {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Redirect::permanent(&local_path(Some(&format!("{trimmed}{query}")), "/")).into_response();
+    }
+    AppError::new(Problem::NotFound).into_response()
 }

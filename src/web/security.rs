@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{
     error::{AppError, Problem},
-    extract::{ClientAddr, Network, RequestId, client_addr, cookie},
+    extract::{ClientAddr, Network, RequestId, client_addr},
     layout::Flash,
-    session::{session_cookie, stays_plain},
+    session::stays_plain,
 };
 
 /// Nothing is inline, nothing comes from elsewhere, nobody frames us.
@@ -227,24 +227,11 @@ fn make_cookies_secure(headers: &mut HeaderMap) {
     }
 }
 
-/// Refuses a form that brings a session and does not say where it comes from. Every browser of the last years says it
-/// with `Sec-Fetch-Site` or `Origin`; `refuse_cross_site` lets through what says neither, as programs do.
-pub(crate) async fn refuse_unsaid_origin(
-    State(origin): State<Arc<Origin>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let headers = request.headers();
-    let said = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
-    if request.method().is_safe() || said || cookie(headers, session_cookie(&origin)).is_none() {
-        return next.run(request).await;
-    }
-    warn!("a form with a session that does not say where it comes from was refused");
-    AppError::new(Problem::CrossSite).into_response()
-}
-
-/// Refuses a form that another site sent. Calls under `/api` carry a bearer token instead of a cookie, which no other
-/// site can add, so they may come from anywhere.
+/// Refuses a form that another site sent, by `Sec-Fetch-Site`, else by `Origin`. Every browser of the last years sends one
+/// of them with a form; what sends neither is a program, which no other site can steer.
+///
+/// Calls under `/api` carry a bearer token instead of a cookie, which no other site can add, so they may come from
+/// anywhere.
 pub(crate) fn refuse_cross_site() -> CsrfLayer<impl Fn(ProtectionError) -> Response + Clone> {
     CsrfLayer::new()
         .with_insecure_bypass(|_, uri| uri.path().starts_with("/api/"))

@@ -83,7 +83,6 @@ pub fn protect(routes: Router, origin: Arc<Origin>, limits: Limits) -> Router {
         ))
         .layer(from_fn(security::refuse_nul))
         .layer(security::refuse_cross_site())
-        .layer(from_fn_with_state(origin.clone(), security::refuse_unsaid_origin))
         .layer(from_fn_with_state(origin.clone(), security::check_host))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn(error::render))
