@@ -308,3 +308,18 @@ pub(crate) async fn not_found(method: Method, uri: Uri) -> Response {
     }
     AppError::new(Problem::NotFound).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_answered_in_json_and_readers_with_a_page() {
+        for path in ["/api/v1/tasks", "/api", "/metrics", "/readyz", "/admin/live"] {
+            assert!(is_for_programs(path), "{path}");
+        }
+        for path in ["/", "/admin/tasks", "/report", "/apiary", "/r/metrics"] {
+            assert!(!is_for_programs(path), "{path}");
+        }
+    }
+}

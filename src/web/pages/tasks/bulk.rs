@@ -217,7 +217,11 @@ pub(super) async fn outcome(
         c,
         action,
         reason: first.entry.reason,
-        actor: first.entry.actor,
+        // A person's name; who else acts is named with what they are.
+        actor: match first.entry.actor.strip_prefix("user:") {
+            Some(name) => name.to_owned(),
+            None => first.entry.actor,
+        },
         at: first.at,
         done,
         refused: lines.len() - done,
