@@ -167,6 +167,8 @@ fact-next_started_at = Next attempt began
 fact-reported_at = Reported success
 fact-ack_timeout = Consumer timeout of the queue
 fact-ack_left = Left of it
+fact-dead_letters = Messages on the dead-letter queue
+fact-died_at = Put there
 fact-detail = Detail
 
 threshold-publish_grace_ms = Limit: grace to publish
@@ -185,6 +187,7 @@ threshold-cancel_grace_ms = Limit: time to obey a cancel
 threshold-next_attempt = Held against the beginning of attempt
 threshold-mismatch_stable_ms = Limit: argument unchanged for
 threshold-ack_deadline_percent = Limit: left of the consumer timeout, in percent
+threshold-dead_margin_ms = Limit: older copies died this long before
 threshold-blind_ms = Limit: without numbers for
 
 source-database = database

@@ -8,6 +8,7 @@ verdict-overdue = Overdue
 verdict-crash_loop = Crash loop
 verdict-cancel_ignored = Cancel ignored
 verdict-double_run = Run twice
+verdict-dead_lettered = Dead-lettered
 verdict-ack_deadline = Delivery about to be taken back
 verdict-no_consumers = No consumers
 verdict-consumers_stuck = Consumers stuck
@@ -91,6 +92,19 @@ stall-double_run-plain-remedy = Look at what both attempts wrote outside. The re
 stall-ack_deadline-plain = Attempt { $attempt } has run for { $started_ago } and holds its delivery; the broker takes deliveries of “{ $queue }” back after { $ack_timeout }, in { $ack_left }. The attempt is not about to end.
 stall-ack_deadline-plain-remedy = Raise the queue’s consumer timeout above its longest task (policy key consumer-timeout). Otherwise the broker closes the worker’s channel and hands out a second copy; workers of Unstuck discard it, others may run it.
 
+stall-dead_lettered-expired = This task’s message lies on “{ $queue }.dead”: it outlived its time to live. Nobody will run the task.
+stall-dead_lettered-expired-remedy = Remove the time to live (an argument or a policy of the queue), then requeue the task.
+stall-dead_lettered-rejected = This task’s message lies on “{ $queue }.dead”: a consumer refused it. Nobody will run the task.
+stall-dead_lettered-rejected-remedy = Find out which program refuses messages of this queue: workers of Unstuck never do. Then requeue the task.
+stall-dead_lettered-overflowed = This task’s message lies on “{ $queue }.dead”: the queue had reached its length limit. Nobody will run the task.
+stall-dead_lettered-overflowed-remedy = Raise or remove the length limit, or let it refuse publishes instead (overflow: reject-publish). Then requeue the task.
+stall-dead_lettered-delivery_limit = This task’s message lies on “{ $queue }.dead”: it was handed out more often than the queue’s delivery limit allows. Nobody will run the task.
+stall-dead_lettered-delivery_limit-remedy = Look at what it does to its workers, raise the delivery limit, then requeue the task.
+stall-dead_lettered-by_worker = This task’s message lies on “{ $queue }.dead”: a worker put it there: { $detail }. Nobody will run the task.
+stall-dead_lettered-by_worker-remedy = Mend what the worker says, then requeue the task. The copy on the dead-letter queue is then old and may be deleted.
+stall-dead_lettered-unexplained = This task’s message lies on “{ $queue }.dead”: it does not say why. Nobody will run the task.
+stall-dead_lettered-unexplained-remedy = Look at the message in RabbitMQ, then requeue the task.
+
 # One cause, with all its tasks.
 
 incident-unpublished-untried = Tasks are due, and no attempt to publish their messages has ended yet. Waiting: { $stalled }.
@@ -136,6 +150,18 @@ incident-double_run-plain = Worker “{ $worker }” reported successes of attem
 incident-double_run-plain-remedy = Look at what these attempts wrote outside. Was the worker frozen, or cut off from the database?
 incident-ack_deadline-plain = The broker is about to take back deliveries of “{ $queue }” whose tasks still run: { $stalled }. Gone on: { $moved_on }, ended: { $ended }.
 incident-ack_deadline-plain-remedy = Raise the queue’s consumer timeout above its longest task (policy key consumer-timeout). Otherwise the broker closes the workers’ channels and hands out second copies.
+incident-dead_lettered-expired = Messages of waiting tasks lie on “{ $queue }.dead”: they outlived their time to live. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-expired-remedy = Remove the time to live (an argument or a policy of the queue), then requeue the tasks.
+incident-dead_lettered-rejected = Messages of waiting tasks lie on “{ $queue }.dead”: a consumer refused them. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-rejected-remedy = Find out which program refuses messages of this queue: workers of Unstuck never do. Then requeue the tasks.
+incident-dead_lettered-overflowed = Messages of waiting tasks lie on “{ $queue }.dead”: the queue had reached its length limit. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-overflowed-remedy = Raise or remove the length limit, or let it refuse publishes instead (overflow: reject-publish). Then requeue the tasks.
+incident-dead_lettered-delivery_limit = Messages of waiting tasks lie on “{ $queue }.dead”: they were handed out more often than the delivery limit allows. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-delivery_limit-remedy = Look at what they do to their workers, raise the delivery limit, then requeue the tasks.
+incident-dead_lettered-by_worker = Messages of waiting tasks lie on “{ $queue }.dead”: workers put them there, one for this reason: { $detail }. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-by_worker-remedy = Mend what the workers say, then requeue the tasks. The copies on the dead-letter queue are then old and may be deleted.
+incident-dead_lettered-unexplained = Messages of waiting tasks lie on “{ $queue }.dead”: they do not say why. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-dead_lettered-unexplained-remedy = Look at the messages in RabbitMQ, then requeue the tasks.
 incident-no_consumers-plain = Nobody has consumed “{ $queue }” for { $span }. Messages waiting: { $ready }.
 incident-no_consumers-plain-remedy = Start workers for this queue. Do not requeue: the messages are there.
 incident-consumers_stuck-plain = The consumers of “{ $queue }” have not begun, renewed or finished anything for { $span }. Consumers: { $consumers }, messages they hold: { $unacknowledged }, messages waiting: { $ready }.

@@ -161,6 +161,8 @@ fact-next_started_at = 下一次尝试开始
 fact-reported_at = 报告成功
 fact-ack_timeout = 队列的消费者超时
 fact-ack_left = 剩余
+fact-dead_letters = 死信队列中的消息
+fact-died_at = 放入时间
 fact-detail = 详情
 
 threshold-publish_grace_ms = 界限：发布宽限
@@ -179,6 +181,7 @@ threshold-cancel_grace_ms = 上限：服从取消的时间
 threshold-next_attempt = 对照的尝试序号
 threshold-mismatch_stable_ms = 上限：参数保持不变
 threshold-ack_deadline_percent = 上限：消费者超时剩余百分比
+threshold-dead_margin_ms = 上限：旧副本至少早这么久
 threshold-blind_ms = 界限：没有数字
 
 source-database = 数据库

@@ -8,6 +8,7 @@ verdict-overdue = 超时
 verdict-crash_loop = 反复崩溃
 verdict-cancel_ignored = 取消被忽略
 verdict-double_run = 重复执行
+verdict-dead_lettered = 已入死信
 verdict-ack_deadline = 投递即将被收回
 verdict-no_consumers = 无消费者
 verdict-consumers_stuck = 消费者卡住
@@ -91,6 +92,19 @@ stall-double_run-plain-remedy = 请检查两次尝试在外部写下了什么。
 stall-ack_deadline-plain = 第 { $attempt } 次尝试已运行 { $started_ago } 并持有投递；代理会在 { $ack_timeout } 后收回 “{ $queue }” 的投递，即还有 { $ack_left }。该次尝试不会很快结束。
 stall-ack_deadline-plain-remedy = 请把该队列的消费者超时（策略键 consumer-timeout）调到高于最长的任务。否则代理会关闭该工作进程的通道并再派发一份副本；Unstuck 的工作进程会丢弃它，其他消费者可能会运行它。
 
+stall-dead_lettered-expired = 该任务的消息在 “{ $queue }.dead” 中：超过了存活时间。没有人会运行该任务。
+stall-dead_lettered-expired-remedy = 请去掉队列的存活时间（参数或策略），然后重新入队。
+stall-dead_lettered-rejected = 该任务的消息在 “{ $queue }.dead” 中：被某个消费者拒绝。没有人会运行该任务。
+stall-dead_lettered-rejected-remedy = 请查明是哪个程序拒绝了该队列的消息：Unstuck 的工作进程从不这样做。然后重新入队。
+stall-dead_lettered-overflowed = 该任务的消息在 “{ $queue }.dead” 中：队列达到了长度上限。没有人会运行该任务。
+stall-dead_lettered-overflowed-remedy = 请提高或去掉长度上限，或改为拒绝发布（overflow: reject-publish），然后重新入队。
+stall-dead_lettered-delivery_limit = 该任务的消息在 “{ $queue }.dead” 中：派发次数超过了队列的投递上限。没有人会运行该任务。
+stall-dead_lettered-delivery_limit-remedy = 请查看它对工作进程做了什么，提高投递上限，然后重新入队。
+stall-dead_lettered-by_worker = 该任务的消息在 “{ $queue }.dead” 中：由工作进程放入：{ $detail }。没有人会运行该任务。
+stall-dead_lettered-by_worker-remedy = 请按工作进程所述修复，然后重新入队。死信队列中的副本届时已过时，可以删除。
+stall-dead_lettered-unexplained = 该任务的消息在 “{ $queue }.dead” 中：未说明原因。没有人会运行该任务。
+stall-dead_lettered-unexplained-remedy = 请在 RabbitMQ 中查看该消息，然后重新入队。
+
 # 一个原因及其所有任务。
 
 incident-unpublished-untried = { $stalled } 个任务已到期，其消息的发布尝试尚无一次结束。
@@ -136,6 +150,18 @@ incident-double_run-plain = 工作进程 “{ $worker }” 在后续尝试开始
 incident-double_run-plain-remedy = 请检查这些尝试在外部写下了什么。该工作进程是否曾被冻结，或与数据库断开？
 incident-ack_deadline-plain = 代理即将收回 “{ $queue }” 中 { $stalled } 个仍在运行的任务的投递。已继续 { $moved_on } 个，已结束 { $ended } 个。
 incident-ack_deadline-plain-remedy = 请把该队列的消费者超时（策略键 consumer-timeout）调到高于最长的任务。否则代理会关闭工作进程的通道并再派发副本。
+incident-dead_lettered-expired = 等待中的任务的消息在 “{ $queue }.dead” 中：超过了存活时间。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-expired-remedy = 请去掉队列的存活时间（参数或策略），然后重新入队。
+incident-dead_lettered-rejected = 等待中的任务的消息在 “{ $queue }.dead” 中：被某个消费者拒绝。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-rejected-remedy = 请查明是哪个程序拒绝了该队列的消息：Unstuck 的工作进程从不这样做。然后重新入队。
+incident-dead_lettered-overflowed = 等待中的任务的消息在 “{ $queue }.dead” 中：队列达到了长度上限。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-overflowed-remedy = 请提高或去掉长度上限，或改为拒绝发布（overflow: reject-publish），然后重新入队。
+incident-dead_lettered-delivery_limit = 等待中的任务的消息在 “{ $queue }.dead” 中：派发次数超过了队列的投递上限。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-delivery_limit-remedy = 请查看它对工作进程做了什么，提高投递上限，然后重新入队。
+incident-dead_lettered-by_worker = 等待中的任务的消息在 “{ $queue }.dead” 中：由工作进程放入：{ $detail }。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-by_worker-remedy = 请按工作进程所述修复，然后重新入队。死信队列中的副本届时已过时，可以删除。
+incident-dead_lettered-unexplained = 等待中的任务的消息在 “{ $queue }.dead” 中：未说明原因。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-dead_lettered-unexplained-remedy = 请在 RabbitMQ 中查看该消息，然后重新入队。
 incident-no_consumers-plain = “{ $queue }” 中有 { $ready } 条消息在等待，已有 { $span } 无人消费。
 incident-no_consumers-plain-remedy = 请为该队列启动工作进程。不要重新入队：消息都在。
 incident-consumers_stuck-plain = “{ $queue }” 中有 { $ready } 条消息在等待。其 { $consumers } 个消费者持有 { $unacknowledged } 条，已有 { $span } 没有开始、续租或完成任何任务。

@@ -13,9 +13,9 @@ const TRACEPARENT: &str = "traceparent";
 /// Stands instead of all properties when they could not be read, and says why.
 pub(crate) const UNREADABLE: &str = "x-unstuck-unreadable";
 /// Why a copy lies on a dead-letter queue, the queue it came from, and when (Unix time in ms).
-const DEAD_REASON: &str = "x-unstuck-reason";
+pub(crate) const DEAD_REASON: &str = "x-unstuck-reason";
 const DEAD_QUEUE: &str = "x-unstuck-queue";
-const DEAD_AT: &str = "x-unstuck-at";
+pub(crate) const DEAD_AT: &str = "x-unstuck-at";
 /// RabbitMQ: text in a property is at most this long.
 const SHORT_TEXT_BYTES: usize = 255;
 /// Longest preview of a malformed body.

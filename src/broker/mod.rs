@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod consumer;
+pub mod dead;
 mod link;
 pub mod management;
 pub mod message;
@@ -18,6 +19,7 @@ pub mod topology;
 
 pub use config::{BrokerConfig, BrokerConfigError};
 pub use consumer::{AckHandle, AckOutcome, Consumer, ConsumerSpec, Content, Delivery};
+pub use dead::{DeadLetter, DeadLetters, DeathCause, NoLook};
 pub use link::{DownCause, LinkState};
 pub use management::{Management, ManagementError};
 pub use message::{Incoming, Malformed, RawMessage, TaskMessage};

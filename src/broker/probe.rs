@@ -61,6 +61,12 @@ impl Probe {
         self.link.state()
     }
 
+    /// The connection, for a channel of one's own. Errors: how the connection is doing.
+    pub(super) async fn session(&self) -> Result<Arc<Session>, String> {
+        let session = self.link.session_within(LINK_PATIENCE).await;
+        session.map_err(|state| state.to_string())
+    }
+
     /// Asks for each of these queues; every one is in the answer. 1000 queues take a fraction of a second, a missing
     /// one about 2 ms. Calls wait for each other.
     pub async fn passive(&self, queues: &[String]) -> HashMap<String, Probed> {

@@ -166,6 +166,32 @@ impl BrokerReader {
         self
     }
 
+    pub(super) fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    pub(super) fn management(&self) -> &Management {
+        &self.management
+    }
+
+    /// The broker's version, as it was last read.
+    pub(super) async fn version(&self) -> Option<String> {
+        let kept = self.kept.lock().await;
+        kept.overview
+            .as_ref()
+            .and_then(|(_, overview)| overview.version.clone())
+    }
+
+    /// How many messages each of these queues holds, ready and unacknowledged. Queues that are not listed, and counts that
+    /// are not told, are left out; nothing when the broker does not answer.
+    pub async fn depths(&self, queues: &[String]) -> HashMap<String, u64> {
+        let totals = self.management.totals(queues).await.unwrap_or_default();
+        let depths = totals.into_iter().filter_map(|(queue, totals)| {
+            Some((queue, totals.messages_ready? + totals.messages_unacknowledged?))
+        });
+        depths.collect()
+    }
+
     /// Reads what there is to know about these queues, within about 10 s whatever the broker does.
     ///
     /// Never fails as a whole: what a source did not say is absent, and `problems` says why. Counts are of this pass;

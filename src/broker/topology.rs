@@ -98,6 +98,11 @@ impl QueueSpec {
             "x-queue-type".into(),
             AMQPValue::LongString(self.queue_type.as_str().into()),
         );
+        // From RabbitMQ 4.0 on a quorum queue drops a message after 20 deliveries unless told otherwise; to be looked at
+        // is one.
+        if self.queue_type == QueueType::Quorum {
+            arguments.insert("x-delivery-limit".into(), AMQPValue::LongUInt(DELIVERY_LIMIT));
+        }
         arguments
     }
 }

@@ -51,6 +51,7 @@ words! {
         NextAttempt = "next_attempt",
         MismatchStable = "mismatch_stable_ms",
         AckDeadline = "ack_deadline_percent",
+        DeadMargin = "dead_margin_ms",
     }
 }
 
@@ -165,6 +166,12 @@ pub struct Facts {
     pub ack_timeout_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ack_left_ms: Option<i64>,
+    /// Messages on the dead-letter queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<Figure>,
+    /// When the message was put there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub died_at: Option<Time>,
     /// The tasks of a cause: still stalled, gone on by themselves, ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<i64>,
@@ -233,6 +240,8 @@ impl Evidence {
             ("next_worker", text(&facts.next_worker)),
             ("ack_timeout", span(facts.ack_timeout_ms)),
             ("ack_left", span(facts.ack_left_ms)),
+            ("dead_letters", figure(facts.dead_letters)),
+            ("died_ago", age(facts.died_at)),
             ("stalled", number(facts.stalled)),
             ("moved_on", number(facts.moved_on)),
             ("ended", number(facts.ended)),
@@ -264,7 +273,8 @@ impl Threshold {
             | ThresholdName::MissingStable
             | ThresholdName::Blind
             | ThresholdName::CancelGrace
-            | ThresholdName::MismatchStable => Arg::Span(self.value),
+            | ThresholdName::MismatchStable
+            | ThresholdName::DeadMargin => Arg::Span(self.value),
         }
     }
 }

@@ -27,6 +27,8 @@ words! {
         CancelIgnored = "cancel_ignored",
         /// Two of its attempts did the work.
         DoubleRun = "double_run",
+        /// Its current message lies on the dead-letter queue.
+        DeadLettered = "dead_lettered",
         /// Running, and the broker is about to take its delivery back.
         AckDeadline = "ack_deadline",
         NoConsumers = "no_consumers",
@@ -97,6 +99,13 @@ words! {
         Trying = "trying",
         /// The task failed by it.
         GaveUp = "gave_up",
+        // dead_lettered: why it lies there.
+        Expired = "expired",
+        Rejected = "rejected",
+        Overflowed = "overflowed",
+        DeliveryLimit = "delivery_limit",
+        ByWorker = "by_worker",
+        Unexplained = "unexplained",
         // backlog
         Slow = "slow",
         Old = "old",
@@ -239,6 +248,14 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
     ];
     const TAKERS: &[Variant] = &[Recovering, NoTaker, TakerUnknown];
     const LOST: &[Variant] = &[Recovering, NoTaker, TakerUnknown, Unseen];
+    const DEATHS: &[Variant] = &[
+        Expired,
+        Rejected,
+        Overflowed,
+        DeliveryLimit,
+        ByWorker,
+        Unexplained,
+    ];
     const BLIND: &[Variant] = &[Unreachable, TimedOut, Refused, Failed, StatisticsOff, Absent];
     &[
         (About::Task, Verdict::Unpublished, PUBLISH),
@@ -255,6 +272,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (About::Task, Verdict::CancelIgnored, &[Plain]),
         (About::Task, Verdict::DoubleRun, &[Plain]),
         (About::Task, Verdict::AckDeadline, &[Plain]),
+        (About::Task, Verdict::DeadLettered, DEATHS),
         (About::Cause, Verdict::Unpublished, PUBLISH),
         (About::Cause, Verdict::WorkerLost, LOST),
         (About::Cause, Verdict::WorkerSilent, TAKERS),
@@ -262,6 +280,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (About::Cause, Verdict::CancelIgnored, &[Plain]),
         (About::Cause, Verdict::DoubleRun, &[Plain]),
         (About::Cause, Verdict::AckDeadline, &[Plain]),
+        (About::Cause, Verdict::DeadLettered, DEATHS),
         (About::Cause, Verdict::QueueMismatch, &[Plain]),
         (About::Cause, Verdict::NoConsumers, &[Plain]),
         (About::Cause, Verdict::ConsumersStuck, &[Plain]),

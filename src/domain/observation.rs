@@ -1,6 +1,11 @@
 //! What the rules look at: the broker's numbers, the database's counts, and the last few readings of both.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use uuid::Uuid;
 
 use super::{
     evidence::{Figure, Source},
@@ -85,8 +90,60 @@ pub struct QueueSight {
     pub tags: Option<BTreeSet<String>>,
     /// `None` when they are not known, or too old.
     pub settings: Option<QueueSettings>,
+    /// The last look at its dead-letter queue; `None` before the first.
+    pub dead: Option<DeadSight>,
     /// The queue counts from 0 again: it was declared anew, or its node restarted.
     pub restarted: bool,
+}
+
+/// A look at a dead-letter queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadSight {
+    /// Tells one look from another.
+    pub look: u64,
+    /// Messages on it, and when they were counted.
+    pub depth: Figure,
+    pub letters: Arc<Vec<DeadLetter>>,
+    /// All of it was seen.
+    pub complete: bool,
+}
+
+/// A task's message on a dead-letter queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub task_id: Uuid,
+    /// `None` counts as the current one.
+    pub dispatch: Option<i64>,
+    pub cause: DeathCause,
+    /// What the worker said that put it there.
+    pub detail: Option<String>,
+    /// By a clock that is not the database's.
+    pub died_at: Option<Time>,
+}
+
+words! {
+    /// Why a message was dead-lettered.
+    pub enum DeathCause {
+        Expired = "expired",
+        Rejected = "rejected",
+        Overflowed = "overflowed",
+        DeliveryLimit = "delivery_limit",
+        ByWorker = "by_worker",
+        Unexplained = "unexplained",
+    }
+}
+
+impl DeathCause {
+    pub const fn variant(self) -> Variant {
+        match self {
+            Self::Expired => Variant::Expired,
+            Self::Rejected => Variant::Rejected,
+            Self::Overflowed => Variant::Overflowed,
+            Self::DeliveryLimit => Variant::DeliveryLimit,
+            Self::ByWorker => Variant::ByWorker,
+            Self::Unexplained => Variant::Unexplained,
+        }
+    }
 }
 
 /// How the broker has set a queue up.

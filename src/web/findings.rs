@@ -157,7 +157,7 @@ pub(crate) fn severity(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::BrokerAlarm => 0,
         Verdict::QueueMissing => 1,
-        Verdict::MessageLost | Verdict::LedgerShort => 2,
+        Verdict::MessageLost | Verdict::LedgerShort | Verdict::DeadLettered => 2,
         Verdict::Unpublished => 3,
         Verdict::NoConsumers | Verdict::ConsumersStuck => 4,
         Verdict::WorkerLost | Verdict::WorkerSilent | Verdict::CrashLoop => 5,
@@ -221,6 +221,8 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.at("reported_at", facts.reported_at);
     told.span("ack_timeout", facts.ack_timeout_ms);
     told.span("ack_left", facts.ack_left_ms);
+    told.figure("dead_letters", facts.dead_letters);
+    told.at("died_at", facts.died_at);
     told.text("detail", facts.detail.as_deref());
     told.add(
         l.of("threshold", evidence.threshold.name).to_string(),
@@ -248,7 +250,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::MissingStable
         | ThresholdName::Blind
         | ThresholdName::CancelGrace
-        | ThresholdName::MismatchStable => l.span(threshold.value),
+        | ThresholdName::MismatchStable
+        | ThresholdName::DeadMargin => l.span(threshold.value),
     })
 }
 

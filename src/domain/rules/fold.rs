@@ -39,6 +39,7 @@ pub const fn is_fold(verdict: Verdict) -> bool {
             | Verdict::CancelIgnored
             | Verdict::DoubleRun
             | Verdict::AckDeadline
+            | Verdict::DeadLettered
     )
 }
 

@@ -5,6 +5,7 @@
 
 pub mod attempts;
 pub mod broker;
+pub mod dead;
 pub mod fold;
 pub mod messages;
 pub mod over;
@@ -50,6 +51,8 @@ pub struct Thresholds {
     pub mismatch_stable_ms: i64,
     /// An attempt is close to the broker's timeout when so much of it is left.
     pub ack_deadline_percent: i64,
+    /// A dead letter that died so long before the task's message was confirmed is an older copy.
+    pub dead_margin_ms: i64,
 }
 
 impl Thresholds {
@@ -72,6 +75,7 @@ impl Thresholds {
             cancel_grace_ms: 120_000,
             mismatch_stable_ms: 10_000,
             ack_deadline_percent: 20,
+            dead_margin_ms: 60_000,
         }
     }
 }

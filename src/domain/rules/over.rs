@@ -50,7 +50,7 @@ pub fn over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<Clo
     let beating = stall.lease_expires_at.is_some_and(|until| now < until);
     let taken_over = stall.task_attempt != stall.attempt;
     match stall.verdict {
-        Verdict::Unpublished | Verdict::MessageLost => match stall.state {
+        Verdict::Unpublished | Verdict::MessageLost | Verdict::DeadLettered => match stall.state {
             State::Running => Some(CloseReason::Claimed),
             _ => stall
                 .published_at

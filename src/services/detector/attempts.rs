@@ -109,6 +109,9 @@ impl Bench<'_> {
                 },
                 None => false,
             },
+            Verdict::DeadLettered => {
+                sight.is_some_and(|sight| sight.dead.as_ref().is_some_and(|dead| dead.complete))
+            }
             _ => false,
         }
     }

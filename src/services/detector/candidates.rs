@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     causes::Causes,
+    dead::Dead,
     memory::{Memory, new_id},
 };
 use crate::{
@@ -54,10 +55,13 @@ impl Bench<'_> {
         &self,
         memory: &mut Memory,
         causes: &Causes,
+        dead: Dead,
     ) -> Result<Vec<Stall>, StoreError> {
         let mut stalls = self.unpublished(memory, causes).await?;
         stalls.extend(self.lost(memory).await?);
         stalls.extend(self.overtaken(memory).await?);
+        stalls.retain(|stall| !dead.tasks.contains(&stall.task_id));
+        stalls.extend(dead.stalls);
         stalls.extend(self.lapsed(memory, causes).await?);
         stalls.extend(self.overdue(memory).await?);
         stalls.extend(self.crash_loops(memory).await?);
@@ -323,6 +327,9 @@ pub(super) fn compare(stalls: Vec<Stall>, known: Vec<Known>, causes: &Causes) ->
         let incident_id = stall.cause.as_ref().and_then(|cause| causes.id(cause));
         let open = by_task.get(&stall.task_id).map(Vec::as_slice).unwrap_or_default();
         for other in open.iter().filter(|other| other.verdict != stall.verdict) {
+            if stall.verdict == Verdict::DeadLettered && other.verdict == Verdict::MessageLost {
+                changes.closed.push((other.id, CloseReason::Replaced));
+            }
             if of_worker(stall.verdict) && of_worker(other.verdict) {
                 let reason = match other.verdict {
                     Verdict::Unknown => CloseReason::SeenAgain,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     candidates::{Bench, compare, view},
     causes::Causes,
+    dead::Dead,
     memory::{Counts, Memory, pace_since},
 };
 use crate::{
@@ -175,7 +176,12 @@ impl Judge {
         if !tags.is_empty() {
             self.store.note_consumer_tags(now, &tags).await?;
         }
-        let counts = self.count(now, queues, sight).await?;
+        let dead = self
+            .memory
+            .letters
+            .match_up(&self.store, sight, now, &self.thresholds)
+            .await?;
+        let counts = self.count(now, queues, sight, &dead).await?;
         let open = self.store.open_incidents(INCIDENTS).await?;
         let mut causes = Causes::new(open, self.store.folded().await?);
         causes.forget(&names, &self.settings.broker);
@@ -190,7 +196,7 @@ impl Judge {
             sight,
             losses: &losses,
         };
-        let stalls = bench.stalls(&mut self.memory, &causes).await?;
+        let stalls = bench.stalls(&mut self.memory, &causes, dead).await?;
         causes.fold(&stalls, now);
         causes.changes.samples = self.samples(now, queues, &counts, &causes);
         causes.tell(self.settings.announce.as_ref(), now);
@@ -237,10 +243,30 @@ impl Judge {
         Tally::default()
     }
 
-    async fn count(&self, now: Time, queues: &[QueueRow], sight: &BrokerSight) -> Result<Counts, StoreError> {
+    async fn count(
+        &self,
+        now: Time,
+        queues: &[QueueRow],
+        sight: &BrokerSight,
+        dead: &Dead,
+    ) -> Result<Counts, StoreError> {
         let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
         let bounds = self.memory.bounds(now, &names, sight);
-        let waiting = self.store.waiting(&bounds).await?;
+        let mut waiting = self.store.waiting(&bounds).await?;
+        // Whose message is dead is not missing one for a reason unknown. Too many taken off hide a loss, never make one up.
+        let told = self.store.dead_lettered().await?;
+        let settled_before: HashMap<&str, Option<Time>> = bounds
+            .iter()
+            .map(|bounds| (bounds.queue.as_str(), bounds.settled_before))
+            .collect();
+        for waiting in &mut waiting {
+            let published = dead.published.get(&waiting.queue).map(Vec::as_slice);
+            let before = settled_before.get(waiting.queue.as_str()).copied().flatten();
+            let settled = |at: &&Time| before.is_some_and(|before| **at <= before);
+            let found = published.unwrap_or_default().iter().filter(settled).count() as i64;
+            let told = told.get(&waiting.queue).copied().unwrap_or(0);
+            waiting.settled = (waiting.settled - found.max(told)).max(0);
+        }
         let mut running: HashMap<String, Vec<Running>> = HashMap::new();
         for row in self.store.running(&bounds, now).await? {
             running.entry(row.queue.clone()).or_default().push(row);

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::described::Descriptions;
+use super::{dead::Graveyard, described::Descriptions};
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
@@ -38,6 +38,7 @@ pub(super) struct Eyes {
     kept: Duration,
     /// Since when the probing connection, as of the last look, has been up.
     probe_since: Option<SystemTime>,
+    graveyard: Graveyard,
     counters: HashMap<String, Counters>,
     descriptions: Descriptions,
 }
@@ -56,6 +57,7 @@ impl Eyes {
             management: watch::Sender::default(),
             kept: (every * 3).max(KEPT_MIN),
             probe_since: None,
+            graveyard: Graveyard::default(),
             counters: HashMap::new(),
             descriptions: Descriptions::default(),
         }
@@ -102,6 +104,7 @@ impl Eyes {
         let names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
         let reading = self.reader.read(&names).await;
         self.note(ManagementLink::of(&reading));
+        let mut dead = self.graveyard.look(&self.reader, &names, now).await;
         let publishing = match &*self.publish_link.borrow() {
             LinkState::Connecting | LinkState::Up { .. } => Publishing::Open,
             LinkState::Blocked { reason, .. } => Publishing::Blocked(reason.clone()),
@@ -131,6 +134,7 @@ impl Eyes {
                 .filter_map(|queue| {
                     let mut sight = view.queue(reading.queues.get(&queue.name)?, queue);
                     sight.restarted = anew.contains(&queue.name);
+                    sight.dead = dead.remove(&queue.name);
                     Some((queue.name.clone(), sight))
                 })
                 .collect(),
@@ -246,6 +250,7 @@ impl View<'_> {
                 numbers,
                 tags: None,
                 settings: None,
+                dead: None,
                 restarted: false,
             };
         }
@@ -277,6 +282,7 @@ impl View<'_> {
                     .collect::<BTreeSet<_>>()
             }),
             settings: self.settings(reading, row),
+            dead: None,
             restarted: false,
         }
     }

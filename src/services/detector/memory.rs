@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::dead::Letters;
 use crate::{
     domain::{
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
@@ -39,6 +40,7 @@ pub(super) struct Memory {
     /// When each queue was last sampled.
     pub(super) sampled: HashMap<String, Time>,
     pub(super) tidied_at: Option<Time>,
+    pub(super) letters: Letters,
     /// Queues take turns where only some can be looked at in one pass.
     pub(super) turn: usize,
 }

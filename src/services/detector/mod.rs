@@ -3,6 +3,7 @@
 mod attempts;
 mod candidates;
 mod causes;
+mod dead;
 mod described;
 mod judge;
 mod look;

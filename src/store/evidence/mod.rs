@@ -2,6 +2,7 @@
 //! here costs more as finished ones pile up.
 
 mod attempts;
+mod dead;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -191,12 +192,14 @@ use suspect_columns;
 
 const SETTLED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2 AND (t.published_at, t.id) > ($3, $4)
+        AND NOT EXISTS (SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict = 'dead_lettered' AND s.closed_at IS NULL)
       ORDER BY t.published_at, t.id LIMIT $5");
 
 /// Tasks that are called lost already say nothing about the order of the others.
 const OLDEST: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2 AND NOT EXISTS (
-        SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict = 'message_lost' AND s.closed_at IS NULL)
+        SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict IN ('message_lost', 'dead_lettered')
+          AND s.closed_at IS NULL)
       ORDER BY t.published_at, t.id LIMIT $3");
 
 const LAPSED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t

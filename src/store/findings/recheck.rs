@@ -109,7 +109,7 @@ const CHANGED: Sql = sql!("SELECT s.id, s.task_id, s.queue, s.verdict, s.dispatc
         AND (t.dispatch <> s.dispatch OR t.attempt <> s.attempt OR i.closed_at IS NOT NULL OR CASE
           WHEN s.verdict IN ('unpublished', 'message_lost')
             THEN t.state <> 'queued' OR t.published_at > s.since OR (s.verdict = 'unpublished' AND t.published_at IS NOT NULL)
-          WHEN s.verdict IN ('overdue', 'crash_loop', 'cancel_ignored', 'double_run', 'ack_deadline') THEN " sqlite("true") pg("true") "
+          WHEN s.verdict IN ('dead_lettered', 'overdue', 'crash_loop', 'cancel_ignored', 'double_run', 'ack_deadline') THEN " sqlite("true") pg("true") "
           ELSE t.state <> 'running' OR t.lease_expires_at > $5 END)
       ORDER BY s.verdict, s.id LIMIT $6");
 

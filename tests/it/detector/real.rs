@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lapin::{
-    options::{BasicConsumeOptions, BasicQosOptions},
+    BasicProperties,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions, BasicRejectOptions},
     types::{AMQPValue, FieldTable},
 };
 use serde_json::json;
@@ -460,6 +461,97 @@ async fn a_queue_that_loses_messages_by_its_arguments_is_told_and_one_of_another
     }
     assert_eq!(scene.verdicts().await, [], "its owner's choice");
     scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_message_is_found_on_the_dead_letter_queue_and_left_there() {
+    for queue_type in BOTH {
+        let mut scene = Scene::new(queue_type).await;
+        let ids = scene.start(3).await;
+        scene.settled(3, 0).await;
+        let dead = format!("{}.dead", scene.queue);
+        let channel = scene.outside.channel().await;
+        let reject = async |count: usize| {
+            for _ in 0..count {
+                let got = channel
+                    .basic_get(scene.queue.as_str().into(), BasicGetOptions::default())
+                    .await;
+                let got = got.expect("got").expect("a message");
+                let options = BasicRejectOptions { requeue: false };
+                got.delivery.acker.reject(options).await.expect("rejected");
+            }
+        };
+        reject(2).await;
+        // Beside them, something that is no task's.
+        let foreign = BasicProperties::default();
+        scene.outside.publish(&dead, foreign, b"whose is this?").await;
+        scene.outside.until_ready(&dead, 3).await;
+        let told = async |scene: &mut Scene, expected: &[Uuid]| {
+            eventually(Duration::from_secs(40), "the dead are told", async || {
+                scene.look().await;
+                let stalls = scene.stalls().await;
+                let dead = stalls
+                    .iter()
+                    .filter(|stall| stall.verdict == Verdict::DeadLettered);
+                let mut told: Vec<Uuid> = dead.map(|stall| stall.task_id).collect();
+                told.sort();
+                (told == expected && stalls.len() == told.len()).then_some(stalls)
+            })
+            .await
+        };
+        let stalls = told(&mut scene, &ids[..2]).await;
+        assert_eq!(stalls[0].evidence.variant, Variant::Rejected);
+        assert!(stalls[0].evidence.facts.died_at.is_some());
+        let verdicts = scene.verdicts().await;
+        assert!(verdicts.contains(&Verdict::DeadLettered), "{verdicts:?}");
+        assert!(
+            !verdicts.contains(&Verdict::LedgerShort),
+            "it explains what is missing"
+        );
+        scene.outside.until_ready(&dead, 3).await;
+
+        // A worker's copy says why.
+        let channel = scene.outside.channel().await;
+        let got = channel
+            .basic_get(scene.queue.as_str().into(), BasicGetOptions::default())
+            .await;
+        let got = got.expect("got").expect("a message").delivery;
+        let mut headers = got.properties.headers().clone().unwrap_or_default();
+        let reason = AMQPValue::LongString("the worker does not serve tasks of kind x".into());
+        headers.insert("x-unstuck-reason".into(), reason);
+        let copy = got.properties.clone().with_headers(headers);
+        scene.outside.publish(&dead, copy, &got.data).await;
+        got.acker
+            .ack(BasicAckOptions::default())
+            .await
+            .expect("acknowledged");
+        let stalls = told(&mut scene, &ids).await;
+        let told_why = stalls.iter().find(|stall| stall.task_id == ids[2]);
+        let facts = &told_why.expect("the third").evidence;
+        assert_eq!(facts.variant, Variant::ByWorker);
+        assert!(
+            facts
+                .facts
+                .detail
+                .as_deref()
+                .is_some_and(|why| why.contains("kind x"))
+        );
+        scene.outside.until_ready(&dead, 4).await;
+
+        // Somebody empties the dead-letter queue: then the messages are lost.
+        scene.outside.purge(&dead).await;
+        eventually(Duration::from_secs(40), "they are lost", async || {
+            scene.look().await;
+            let stalls = scene.stalls().await;
+            let lost = stalls
+                .iter()
+                .filter(|stall| stall.verdict == Verdict::MessageLost)
+                .count();
+            (lost == 3 && stalls.len() == 3).then_some(())
+        })
+        .await;
+        scene.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

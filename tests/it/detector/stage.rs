@@ -90,6 +90,7 @@ impl Stage {
                 numbers,
                 tags,
                 settings: None,
+                dead: None,
                 restarted: false,
             },
         )]);
@@ -111,6 +112,7 @@ impl Stage {
                 numbers: Numbers::UNSEEN,
                 tags: None,
                 settings: None,
+                dead: None,
                 restarted: false,
             }
         });

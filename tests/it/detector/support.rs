@@ -5,13 +5,14 @@ use unstuck::{
         evidence::{Evidence, Figure, Source},
         finding::{About, Incident, Stall, Subject, Verdict},
         observation::{
-            Activity, Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing, QueueFacts,
-            Sample, Snapshot, Window, lag_ms,
+            Activity, Blind, Blindness, BrokerSight, DeadLetter, DeathCause, Mismatch, Numbers, Presence,
+            Publishing, QueueFacts, Sample, Snapshot, Window, lag_ms,
         },
         rules::{
             Ruling, Thresholds,
             attempts::{Cancelling, Crashed, LateSuccess, Run, cancel_ignored, crash_loop, double_run},
             broker::{self, BrokerMemory},
+            dead::{Queued, dead_lettered},
             fold::{Fold, Split},
             judge_queue,
             messages::Loss,
@@ -289,6 +290,10 @@ fn stalls() -> Vec<Stall> {
     all.extend(cancel_ignored(cancelling(), at(0), &THRESHOLDS));
     all.extend(double_run(late_success(), at(0)));
     all.extend(ack_deadline(holding(), 600_000, at(0), &THRESHOLDS));
+    all.extend(DeathCause::ALL.iter().filter_map(|cause| {
+        let depth = figure(3);
+        dead_lettered(queued(), &letter(*cause, 1), depth, at(0), &THRESHOLDS)
+    }));
     let settled = |unacknowledged, held| {
         window([0, 5_000].map(|ms| {
             with(sample(ms, false, 0, unacknowledged), |sample| {
@@ -382,6 +387,25 @@ pub fn holding() -> Holding {
         lease_expires_at: at(20_000),
         progress: None,
         timeout_s: None,
+    }
+}
+
+/// Queued, and confirmed half a minute ago.
+pub fn queued() -> Queued {
+    Queued {
+        suspect: suspect(),
+        published_at: at(-30_000),
+    }
+}
+
+/// The message of the tests' suspect, dead for so many seconds.
+pub fn letter(cause: DeathCause, seconds: i64) -> DeadLetter {
+    DeadLetter {
+        task_id: suspect().task_id,
+        dispatch: Some(suspect().dispatch),
+        cause,
+        detail: (cause == DeathCause::ByWorker).then(|| "there is no such task".into()),
+        died_at: Some(at(-seconds * 1_000)),
     }
 }
 

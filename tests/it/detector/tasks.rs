@@ -275,7 +275,10 @@ fn a_running_task_is_overdue_past_its_timeout_while_its_lease_is_alive() {
 }
 
 fn open(verdict: Verdict) -> OpenStall {
-    let queued = matches!(verdict, Verdict::Unpublished | Verdict::MessageLost);
+    let queued = matches!(
+        verdict,
+        Verdict::Unpublished | Verdict::MessageLost | Verdict::DeadLettered
+    );
     OpenStall {
         verdict,
         dispatch: 2,
@@ -286,7 +289,7 @@ fn open(verdict: Verdict) -> OpenStall {
         task_attempt: 1,
         tries: 1,
         message_gone: false,
-        published_at: (verdict == Verdict::MessageLost).then(|| at(-1_000)),
+        published_at: (queued && verdict != Verdict::Unpublished).then(|| at(-1_000)),
         started_at: Some(at(-120_000)),
         lease_expires_at: Some(at(if verdict == Verdict::Overdue {
             90_000
@@ -300,7 +303,7 @@ fn open(verdict: Verdict) -> OpenStall {
 
 #[test]
 fn a_stall_is_over_when_its_task_says_so() {
-    const QUEUED: [Verdict; 2] = [Verdict::Unpublished, Verdict::MessageLost];
+    const QUEUED: [Verdict; 3] = [Verdict::Unpublished, Verdict::MessageLost, Verdict::DeadLettered];
     const RUNNING: [Verdict; 4] = [
         Verdict::WorkerLost,
         Verdict::WorkerSilent,
