@@ -169,6 +169,7 @@ fact-ack_timeout = Consumer timeout of the queue
 fact-ack_left = Left of it
 fact-dead_letters = Messages on the dead-letter queue
 fact-died_at = Put there
+fact-head_at = Oldest message published
 fact-detail = Detail
 
 threshold-publish_grace_ms = Limit: grace to publish
@@ -188,6 +189,7 @@ threshold-next_attempt = Held against the beginning of attempt
 threshold-mismatch_stable_ms = Limit: argument unchanged for
 threshold-ack_deadline_percent = Limit: left of the consumer timeout, in percent
 threshold-dead_margin_ms = Limit: older copies died this long before
+threshold-head_margin_ms = Limit: older than the oldest message by
 threshold-blind_ms = Limit: without numbers for
 
 source-database = database

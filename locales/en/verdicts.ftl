@@ -53,6 +53,8 @@ stall-message_lost-accounted = The broker confirmed this task’s message { $pub
 stall-message_lost-accounted-remedy = Requeue the task. A message that turned up later would be discarded.
 stall-message_lost-no_queue = The broker confirmed this task’s message { $published_ago } ago; its queue “{ $queue }” no longer exists, and the message went with it.
 stall-message_lost-no_queue-remedy = Declare the queue again, then requeue the task.
+stall-message_lost-behind_head = The broker confirmed this task’s message { $published_ago } ago. The oldest message in “{ $queue }” is younger, published { $head_ago } ago, and at least { $missing } of its tasks have none.
+stall-message_lost-behind_head-remedy = Requeue the task. Should its message still be there, it is discarded when it arrives.
 stall-message_lost-overtaken = The broker confirmed this task’s message { $published_ago } ago, and later messages of “{ $queue }” were handed out before it: { $overtaken_by }, and consumers buffer { $prefetch } at most.
 stall-message_lost-overtaken-remedy = Requeue the task. Should its message still be there, it is discarded when it arrives.
 

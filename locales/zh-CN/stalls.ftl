@@ -163,6 +163,7 @@ fact-ack_timeout = 队列的消费者超时
 fact-ack_left = 剩余
 fact-dead_letters = 死信队列中的消息
 fact-died_at = 放入时间
+fact-head_at = 最早消息的发布时间
 fact-detail = 详情
 
 threshold-publish_grace_ms = 界限：发布宽限
@@ -182,6 +183,7 @@ threshold-next_attempt = 对照的尝试序号
 threshold-mismatch_stable_ms = 上限：参数保持不变
 threshold-ack_deadline_percent = 上限：消费者超时剩余百分比
 threshold-dead_margin_ms = 上限：旧副本至少早这么久
+threshold-head_margin_ms = 上限：早于最早消息
 threshold-blind_ms = 界限：没有数字
 
 source-database = 数据库

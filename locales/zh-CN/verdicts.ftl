@@ -53,6 +53,8 @@ stall-message_lost-accounted = 代理在 { $published_ago } 前确认了该任�
 stall-message_lost-accounted-remedy = 请重新入队。若旧消息之后出现，会被丢弃。
 stall-message_lost-no_queue = 代理在 { $published_ago } 前确认了该任务的消息；其队列 “{ $queue }” 已不存在，消息随之消失。
 stall-message_lost-no_queue-remedy = 请重新声明队列，然后重新入队。
+stall-message_lost-behind_head = 代理在 { $published_ago } 前确认了该任务的消息。“{ $queue }” 中最早的消息更晚，发布于 { $head_ago } 前，且至少有 { $missing } 个任务没有消息。
+stall-message_lost-behind_head-remedy = 请重新入队。若旧消息仍在，到达时会被丢弃。
 stall-message_lost-overtaken = 代理在 { $published_ago } 前确认了该任务的消息，而 “{ $queue }” 中有 { $overtaken_by } 条更晚的消息先被派发；消费者最多缓冲 { $prefetch } 条。
 stall-message_lost-overtaken-remedy = 请重新入队。若旧消息仍在，到达时会被丢弃。
 

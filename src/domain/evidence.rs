@@ -52,6 +52,7 @@ words! {
         MismatchStable = "mismatch_stable_ms",
         AckDeadline = "ack_deadline_percent",
         DeadMargin = "dead_margin_ms",
+        HeadMargin = "head_margin_ms",
     }
 }
 
@@ -166,6 +167,9 @@ pub struct Facts {
     pub ack_timeout_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ack_left_ms: Option<i64>,
+    /// When the oldest message of the queue was published, by its publisher's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_at: Option<Time>,
     /// Messages on the dead-letter queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<Figure>,
@@ -240,6 +244,7 @@ impl Evidence {
             ("next_worker", text(&facts.next_worker)),
             ("ack_timeout", span(facts.ack_timeout_ms)),
             ("ack_left", span(facts.ack_left_ms)),
+            ("head_ago", age(facts.head_at)),
             ("dead_letters", figure(facts.dead_letters)),
             ("died_ago", age(facts.died_at)),
             ("stalled", number(facts.stalled)),
@@ -274,7 +279,8 @@ impl Threshold {
             | ThresholdName::Blind
             | ThresholdName::CancelGrace
             | ThresholdName::MismatchStable
-            | ThresholdName::DeadMargin => Arg::Span(self.value),
+            | ThresholdName::DeadMargin
+            | ThresholdName::HeadMargin => Arg::Span(self.value),
         }
     }
 }

@@ -86,6 +86,8 @@ words! {
         NoQueue = "no_queue",
         /// Later messages of the queue were handed out before it.
         Overtaken = "overtaken",
+        /// Its message would be older than the oldest one of the queue.
+        BehindHead = "behind_head",
         Part = "part",
         All = "all",
         // worker_lost and worker_silent: who takes the task next.
@@ -262,7 +264,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (
             About::Task,
             Verdict::MessageLost,
-            &[Empty, Accounted, NoQueue, Overtaken],
+            &[Empty, Accounted, NoQueue, Overtaken, BehindHead],
         ),
         (About::Task, Verdict::WorkerLost, LOST),
         (About::Task, Verdict::WorkerSilent, TAKERS),

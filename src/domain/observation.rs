@@ -90,6 +90,8 @@ pub struct QueueSight {
     pub tags: Option<BTreeSet<String>>,
     /// `None` when they are not known, or too old.
     pub settings: Option<QueueSettings>,
+    /// When its oldest message was published, by the publisher's clock; classic queues only.
+    pub head_at: Option<Time>,
     /// The last look at its dead-letter queue; `None` before the first.
     pub dead: Option<DeadSight>,
     /// The queue counts from 0 again: it was declared anew, or its node restarted.

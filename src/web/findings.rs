@@ -221,6 +221,7 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.at("reported_at", facts.reported_at);
     told.span("ack_timeout", facts.ack_timeout_ms);
     told.span("ack_left", facts.ack_left_ms);
+    told.at("head_at", facts.head_at);
     told.figure("dead_letters", facts.dead_letters);
     told.at("died_at", facts.died_at);
     told.text("detail", facts.detail.as_deref());
@@ -251,7 +252,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::Blind
         | ThresholdName::CancelGrace
         | ThresholdName::MismatchStable
-        | ThresholdName::DeadMargin => l.span(threshold.value),
+        | ThresholdName::DeadMargin
+        | ThresholdName::HeadMargin => l.span(threshold.value),
     })
 }
 

@@ -107,7 +107,7 @@ pub fn ledger_short(queue: &QueueView<'_>) -> (Ruling, Option<Loss>) {
 }
 
 /// The instant that the newest reading's `settled` was counted by.
-fn settled_before(queue: &QueueView<'_>) -> Option<Time> {
+pub(super) fn settled_before(queue: &QueueView<'_>) -> Option<Time> {
     let readings = queue.window.proof()?;
     readings
         .iter()

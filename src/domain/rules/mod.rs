@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod broker;
 pub mod dead;
 pub mod fold;
+pub mod head;
 pub mod messages;
 pub mod over;
 pub mod overtaken;
@@ -53,6 +54,8 @@ pub struct Thresholds {
     pub ack_deadline_percent: i64,
     /// A dead letter that died so long before the task's message was confirmed is an older copy.
     pub dead_margin_ms: i64,
+    /// A message is older than the head of its queue only by more than publishers' clocks may differ.
+    pub head_margin_ms: i64,
 }
 
 impl Thresholds {
@@ -76,6 +79,7 @@ impl Thresholds {
             mismatch_stable_ms: 10_000,
             ack_deadline_percent: 20,
             dead_margin_ms: 60_000,
+            head_margin_ms: 60_000,
         }
     }
 }

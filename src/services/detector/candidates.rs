@@ -15,6 +15,7 @@ use crate::{
         observation::BrokerSight,
         rules::{
             Thresholds,
+            head::{behind_head, older},
             messages::Loss,
             over::over,
             overtaken::overtaken,
@@ -59,6 +60,7 @@ impl Bench<'_> {
     ) -> Result<Vec<Stall>, StoreError> {
         let mut stalls = self.unpublished(memory, causes).await?;
         stalls.extend(self.lost(memory).await?);
+        stalls.extend(self.behind_head(memory).await?);
         stalls.extend(self.overtaken(memory).await?);
         stalls.retain(|stall| !dead.tasks.contains(&stall.task_id));
         stalls.extend(dead.stalls);
@@ -179,6 +181,28 @@ impl Bench<'_> {
             for oldest in self.store.oldest_waiting(&queue.name, before, OLDEST).await? {
                 stalls.extend(overtaken(oldest, &view, &memory.handed_out, self.thresholds));
             }
+        }
+        Ok(stalls)
+    }
+
+    /// Tasks older than the oldest message of their queue, where some are known to have lost theirs.
+    async fn behind_head(&self, memory: &Memory) -> Result<Vec<Stall>, StoreError> {
+        let mut stalls = Vec::new();
+        for queue in self.queues {
+            let Some(track) = memory.queues.get(&queue.name) else {
+                continue;
+            };
+            let head_at = self.sight.queues.get(&queue.name).and_then(|sight| sight.head_at);
+            let view = view(queue, &track.window);
+            let (Some(head_at), Some(older)) = (head_at, older(&view, head_at, self.thresholds)) else {
+                continue;
+            };
+            let limit = older.missing.min(PAGE) + 1;
+            let tasks = self
+                .store
+                .waiting_before(&queue.name, older.before, limit)
+                .await?;
+            stalls.extend(behind_head(tasks, older, &view, head_at, self.thresholds));
         }
         Ok(stalls)
     }

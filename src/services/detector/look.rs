@@ -250,6 +250,7 @@ impl View<'_> {
                 numbers,
                 tags: None,
                 settings: None,
+                head_at: None,
                 dead: None,
                 restarted: false,
             };
@@ -282,9 +283,20 @@ impl View<'_> {
                     .collect::<BTreeSet<_>>()
             }),
             settings: self.settings(reading, row),
+            head_at: self.head_at(reading).filter(|_| !quorum),
             dead: None,
             restarted: false,
         }
+    }
+
+    fn head_at(&self, reading: &QueueReading) -> Option<Time> {
+        if self.age(reading.detail_at?) > self.kept {
+            return None;
+        }
+        let seconds = i64::try_from(reading.detail.as_ref()?.head_message_timestamp?).ok()?;
+        // A publisher that gives milliseconds, or nonsense, says nothing.
+        let at = Time::from_ms(seconds.checked_mul(1000)?);
+        (at.ms_since(self.now) < 3_600_000).then_some(at)
     }
 
     /// How the queue is set up, from settings that are young enough and whole.

@@ -202,6 +202,14 @@ const OLDEST: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
           AND s.closed_at IS NULL)
       ORDER BY t.published_at, t.id LIMIT $3");
 
+/// Those of the highest priority of the queue's open tasks: the head of a priority queue tells nothing about the others.
+const OLDER: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
+      WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2
+        AND t.priority >= (SELECT coalesce(max(q.priority), 0) FROM tasks q WHERE q.state = 'queued' AND q.queue = $1)
+        AND t.priority >= (SELECT coalesce(max(r.priority), 0) FROM tasks r WHERE r.state = 'running' AND r.queue = $1)
+        AND NOT EXISTS (SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict = 'dead_lettered' AND s.closed_at IS NULL)
+      ORDER BY t.published_at, t.id LIMIT $3");
+
 const LAPSED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'running' AND t.lease_expires_at <= $1 AND (t.lease_expires_at, t.id) > ($2, $3)
       ORDER BY t.lease_expires_at, t.id LIMIT $4");
@@ -350,6 +358,22 @@ impl Store {
                     published_at: row.published_at?.0,
                 })
             })
+            .collect())
+    }
+
+    /// Up to `limit` of the queue's tasks that have waited since their confirm before `before`, with its time, oldest
+    /// first; of the highest priority that an open task of the queue has.
+    pub async fn waiting_before(
+        &self,
+        queue: &str,
+        before: Time,
+        limit: i64,
+    ) -> Result<Vec<(Suspect, Time)>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, SuspectRow, OLDER, queue, At(before), limit)?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| Some((row.suspect(), row.published_at?.0)))
             .collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod dead;
+mod head;
 mod histories;
 mod passes;
 mod proofs;

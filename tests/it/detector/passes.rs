@@ -350,6 +350,7 @@ async fn a_missing_queue_keeps_its_lost_tasks_until_they_moved_on() {
         stage.queue(|queue| {
             *queue = QueueSight {
                 settings: None,
+                head_at: None,
                 dead: None,
                 tags: None,
                 ..queue.clone()

@@ -1,6 +1,6 @@
 //! The whole detector on a real RabbitMQ, on both queue types. Its clock is set: five seconds pass from look to look.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lapin::{
     BasicProperties,
@@ -552,6 +552,46 @@ async fn a_rejected_message_is_found_on_the_dead_letter_queue_and_left_there() {
         .await;
         scene.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_older_than_the_oldest_message_is_named_among_those_that_wait() {
+    let mut scene = Scene::new(QueueType::Classic).await;
+    // Messages carry the publisher's own time, so the test's clock goes with it, two minutes behind at first.
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let now = scene.store.now().await.expect("a time");
+    let behind = i64::try_from(wall.as_millis()).expect("in this age") - now.ms() - 120_000;
+    scene.clock.advance(Duration::from_millis(behind.unsigned_abs()));
+    let lost = scene.start(2).await;
+    scene.settled(2, 0).await;
+    scene.outside.purge(&scene.queue).await;
+    scene.settled(0, 0).await;
+    scene.clock.advance(Duration::from_secs(120));
+    scene.start(3).await;
+    scene.settled(3, 0).await;
+    let head = |queue: &QueueReading| {
+        let detail = queue.detail.as_ref();
+        detail.is_some_and(|detail| detail.head_message_timestamp.is_some())
+    };
+    scene.reads("the time of its head is told", head).await;
+    scene
+        .until("the lost ones are named", 8, async |scene| {
+            !scene.stalls().await.is_empty()
+        })
+        .await;
+    let stalls = scene.stalls().await;
+    let mut named: Vec<Uuid> = stalls.iter().map(|stall| stall.task_id).collect();
+    named.sort();
+    assert_eq!(named, lost);
+    for stall in stalls {
+        assert_eq!(
+            (stall.verdict, stall.confidence, stall.evidence.variant),
+            (Verdict::MessageLost, Confidence::Likely, Variant::BehindHead)
+        );
+    }
+    let cards = scene.incidents().await;
+    assert_eq!((cards.len(), cards[0].evidence.facts.missing), (1, Some(2)));
+    scene.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

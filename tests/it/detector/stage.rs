@@ -90,6 +90,7 @@ impl Stage {
                 numbers,
                 tags,
                 settings: None,
+                head_at: None,
                 dead: None,
                 restarted: false,
             },
@@ -112,6 +113,7 @@ impl Stage {
                 numbers: Numbers::UNSEEN,
                 tags: None,
                 settings: None,
+                head_at: None,
                 dead: None,
                 restarted: false,
             }
@@ -124,22 +126,35 @@ impl Stage {
     }
 
     pub async fn start_with(&self, count: usize, timeout_s: Option<i64>) -> Vec<Uuid> {
-        self.create(count, timeout_s, 3).await
+        self.create(count, timeout_s, 3, 0).await
     }
 
     /// Starts so many tasks that are tried so often.
     pub async fn start_attempts(&self, count: usize, max_attempts: i64) -> Vec<Uuid> {
-        self.create(count, None, max_attempts).await
+        self.create(count, None, max_attempts, 0).await
     }
 
-    async fn create(&self, count: usize, timeout_s: Option<i64>, max_attempts: i64) -> Vec<Uuid> {
+    /// Started tasks of this priority whose messages are confirmed.
+    pub async fn queued_at(&self, count: usize, priority: i64) -> Vec<Uuid> {
+        let ids = self.create(count, None, 3, priority).await;
+        self.confirm().await;
+        ids
+    }
+
+    async fn create(
+        &self,
+        count: usize,
+        timeout_s: Option<i64>,
+        max_attempts: i64,
+        priority: i64,
+    ) -> Vec<Uuid> {
         let task = || NewTask {
             id: Uuid::now_v7(),
             kind: "q".into(),
             queue: "q".into(),
             title: None,
             owner: None,
-            priority: 0,
+            priority,
             payload: json!({}),
             timeout_s,
             max_attempts,

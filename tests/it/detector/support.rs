@@ -14,6 +14,7 @@ use unstuck::{
             broker::{self, BrokerMemory},
             dead::{Queued, dead_lettered},
             fold::{Fold, Split},
+            head::{behind_head, older},
             judge_queue,
             messages::Loss,
             overtaken::{HandedOut, Oldest, Taken, overtaken},
@@ -311,6 +312,7 @@ fn stalls() -> Vec<Stall> {
         let loss = judge(&window).1.expect("a loss");
         all.push(message_lost(suspect(), at(-30_000), &loss));
     }
+    all.extend(judge_head(&short(5, 3), 2).into_iter().flatten());
     let mut handed_out = HandedOut::default();
     for nr in 0..9 {
         handed_out.note(Taken {
@@ -455,4 +457,26 @@ pub fn clear_sight() -> BrokerSight {
         restarted: false,
         queues: Default::default(),
     }
+}
+
+/// Readings of a queue that holds `ready` messages for `settled` tasks.
+pub fn short(settled: i64, ready: i64) -> Window {
+    window([0, 5_000].map(|ms| {
+        with(sample(ms, false, ready, 0), |sample| {
+            sample.facts.settled = settled
+        })
+    }))
+}
+
+/// What is said of `count` tasks older than the head, which was published two minutes after them.
+pub fn judge_head(window: &Window, count: usize) -> Option<Vec<Stall>> {
+    let queue = QueueView {
+        name: "q",
+        backlog_target_ms: 900_000,
+        window,
+    };
+    let head_at = at(-30_000);
+    let older = older(&queue, Some(head_at), &THRESHOLDS)?;
+    let tasks = vec![(suspect(), at(-150_000)); count];
+    Some(behind_head(tasks, older, &queue, head_at, &THRESHOLDS))
 }

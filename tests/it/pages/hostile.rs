@@ -195,6 +195,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
         tags: Some([tag.to_owned()].into()),
         restarted: false,
         settings: None,
+        head_at: None,
         dead: None,
     };
     let sight = BrokerSight {
