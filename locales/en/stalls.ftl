@@ -201,4 +201,5 @@ source-publish_link = our publishing connection
 
 runbook-title = Runbook
 runbook-lead = What each verdict means, what to look at, and what to do.
+finding-numbers = numbers as of
 finding-runbook = What to do: the runbook

@@ -195,4 +195,5 @@ source-publish_link = 我们的发布连接
 
 runbook-title = 处置手册
 runbook-lead = 每种判定的含义、该看什么、该做什么。
+finding-numbers = 数字截至
 finding-runbook = 该怎么做：处置手册

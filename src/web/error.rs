@@ -299,10 +299,11 @@ fn is_bare(response: &Response) -> bool {
     }
 }
 
-/// The router's fallback. An address typed with a slash at its end leads to the page without it.
+/// The router's fallback. A page's address typed with a slash at its end leads to the page; programs are told.
 pub(crate) async fn not_found(method: Method, uri: Uri) -> Response {
     let trimmed = uri.path().trim_end_matches('/');
-    if method.is_safe() && trimmed.len() < uri.path().len() && !trimmed.is_empty() {
+    let page = method.is_safe() && !uri.path().starts_with("/api/");
+    if page && trimmed.len() < uri.path().len() && !trimmed.is_empty() {
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         return Redirect::permanent(&local_path(Some(&format!("{trimmed}{query}")), "/")).into_response();
     }

@@ -12,6 +12,9 @@ use crate::{
     store::findings::{IncidentRow, StallRow},
 };
 
+/// What is still found is judged anew every few seconds; older numbers say so.
+const OLD_AFTER_MS: i64 = 60_000;
+
 /// A finding: about one task, or a cause with all its tasks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
@@ -134,6 +137,14 @@ impl Finding {
             },
             closed: found.closed,
         }
+    }
+}
+
+impl Finding {
+    /// Whether its sentence tells of numbers that nobody has confirmed for a while: what was lost stays lost, though the
+    /// queue holds other messages by now.
+    pub(crate) fn rests_on_old_numbers(&self, now: &Time) -> bool {
+        now.ms_since(self.judged_at) > OLD_AFTER_MS
     }
 }
 

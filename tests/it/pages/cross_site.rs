@@ -159,6 +159,7 @@ async fn a_slash_too_many_leads_to_the_page_and_never_to_another_site() {
         ("//evil.example/", Some("/")),
         ("/\\evil.example/", Some("/")),
         ("/nothing", None),
+        ("/api/v1/tasks/", None),
     ] {
         let answer = nobody.get(asked).await;
         let location = answer
