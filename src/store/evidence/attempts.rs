@@ -77,7 +77,7 @@ const CRASHED: Sql = sql!("SELECT " suspect_columns!() ", a.ended_at, t.state, t
 const RUNS: Sql = sql!("SELECT a.task_id, a.number, a.worker, a.outcome, a.ended_at FROM " rows(1; id uuid) " r
       JOIN attempts a ON a.task_id = r.id ORDER BY a.task_id, a.number DESC");
 
-const CANCELLING: Sql = sql!("SELECT " suspect_columns!() ", t.cancel_requested_at, t.beat_at FROM tasks t
+const CANCELLING: Sql = sql!("SELECT " suspect_columns!() ", t.cancel_requested_at, t.beat_at FROM tasks t" sqlite(" INDEXED BY tasks_cancelling") "
       WHERE t.state = 'running' AND t.cancel_requested_at IS NOT NULL AND t.cancel_requested_at <= $1
         AND (t.cancel_requested_at, t.id) > ($2, $3) ORDER BY t.cancel_requested_at, t.id LIMIT $4");
 

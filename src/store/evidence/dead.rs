@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-const QUEUED: Sql = sql!("SELECT " suspect_columns!() " FROM " rows(1; id uuid) " r JOIN tasks t ON t.id = r.id
-      WHERE t.state = 'queued' AND t.queue = $2");
+const QUEUED: Sql = sql!("SELECT " suspect_columns!() " FROM " rows(1; id uuid) " r CROSS JOIN tasks t
+      WHERE t.id = r.id AND t.state = 'queued' AND t.queue = $2");
 
 const DEAD: Sql = sql!(
     "SELECT queue, count(*) FROM stalls WHERE closed_at IS NULL AND verdict = 'dead_lettered' GROUP BY queue"

@@ -205,8 +205,10 @@ const OLDEST: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
 /// Those of the highest priority of the queue's open tasks: the head of a priority queue tells nothing about the others.
 const OLDER: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2
-        AND t.priority >= (SELECT coalesce(max(q.priority), 0) FROM tasks q WHERE q.state = 'queued' AND q.queue = $1)
-        AND t.priority >= (SELECT coalesce(max(r.priority), 0) FROM tasks r WHERE r.state = 'running' AND r.queue = $1)
+        AND t.priority >= (SELECT coalesce(max(q.priority), 0) FROM tasks q" sqlite(" INDEXED BY tasks_queued") "
+          WHERE q.state = 'queued' AND q.queue = $1)
+        AND t.priority >= (SELECT coalesce(max(r.priority), 0) FROM tasks r" sqlite(" INDEXED BY tasks_running") "
+          WHERE r.state = 'running' AND r.queue = $1)
         AND NOT EXISTS (SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict = 'dead_lettered' AND s.closed_at IS NULL)
       ORDER BY t.published_at, t.id LIMIT $3");
 
