@@ -11,7 +11,7 @@ use super::{
 use crate::domain::{broker_queue::BrokerQueue, time::Time};
 
 const KEEP: Sql = sql!("INSERT INTO broker_queues (queue, read_at, detail)
-      SELECT queue, read_at, detail FROM " rows(1; queue text, read_at time, detail jsonb) " r WHERE " sqlite("true") pg("true") "
+      SELECT queue, read_at, detail FROM " rows(1; queue text, read_at time, detail jsonb) " r WHERE true
       ON CONFLICT (queue) DO UPDATE SET read_at = excluded.read_at, detail = excluded.detail");
 
 const ONE: Sql = sql!("SELECT read_at, detail FROM broker_queues WHERE queue = $1");

@@ -8,6 +8,7 @@ use unstuck::{
     domain::{
         access::Role,
         audit::AuditEntry,
+        broker_queue::{BrokerConsumer, BrokerQueue},
         observation::{BrokerSight, Numbers, Presence, Publishing, QueueSight},
         report::ReportForm,
         ticket::Visibility,
@@ -176,7 +177,7 @@ async fn spread(site: &TestSite, number: usize) -> Vec<String> {
     ]
 }
 
-/// The detector finds the running task's worker lost, a foreign consumer on the queue, and an alarm.
+/// The detector finds the running task's worker lost, a foreign consumer and settings on the queue, and an alarm.
 async fn look(site: &TestSite, tag: &str, alarm: &str) {
     let store = &site.store.store;
     let settings = Settings {
@@ -214,6 +215,23 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
         assert!(judge.pass(now, &queues, &sight).await.expect("a pass").leading);
     }
     judge.resign().await.expect("resigned");
+    let consumer = BrokerConsumer {
+        tag: tag.to_owned(),
+        connection_name: Some(tag.to_owned()),
+        prefetch: Some(1),
+        active: Some(true),
+    };
+    let described = BrokerQueue {
+        policy: Some(tag.to_owned()),
+        arguments: json!({ "x-dead-letter-exchange": tag }).as_object().cloned(),
+        consumers: Some(vec![consumer]),
+        ..BrokerQueue::default()
+    };
+    let now = store.now().await.expect("the time");
+    store
+        .keep_broker_queues(&[("k".to_owned(), now, described)])
+        .await
+        .expect("kept");
 }
 
 #[tokio::test]
