@@ -55,6 +55,8 @@ pub struct BrokerSight {
     pub blind: Option<Blind>,
     /// Set when it gives no consumer details.
     pub statistics: Option<Blind>,
+    /// How long before this look the consumers were listed, in milliseconds; `None` when they are not known.
+    pub consumers_age_ms: Option<i64>,
     /// The alarms in force; `None` when that is not known.
     pub alarms: Option<Vec<String>>,
     pub publishing: Publishing,

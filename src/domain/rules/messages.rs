@@ -48,8 +48,16 @@ pub fn queue_missing(queue: &QueueView<'_>, thresholds: &Thresholds) -> (Ruling,
     let (name, value) = (ThresholdName::MissingStable, thresholds.missing_stable_ms);
     let (queue_name, tasks) = (queue.name, newest.facts.queued + newest.facts.running);
     let told = evidence(newest.at, Variant::Plain, name, value, facts.clone());
+    // Two readings after a task's confirm prove its loss. The first of the run may be older than the task: a queue that was
+    // not declared yet, then declared, filled and deleted between two looks.
+    let before = queue
+        .window
+        .backwards()
+        .take_while(|sample| missing(sample))
+        .find(|sample| newest.at.ms_since(sample.at) >= thresholds.missing_stable_ms)
+        .map_or(since, |sample| sample.at);
     let loss = Loss {
-        before: since,
+        before,
         cause: (Verdict::QueueMissing, Subject::queue(queue_name)),
         evidence: evidence(newest.at, Variant::NoQueue, name, value, facts),
     };

@@ -232,6 +232,7 @@ impl Bench<'_> {
         memory.cursors.lapsed = next(rows.len(), last);
         let listed = self.listed();
         let known = self.sight.queues.values().any(|queue| queue.tags.is_some());
+        let listed_at = self.sight.consumers_age_ms.map(|age_ms| self.ago(age_ms));
         let mut gone: HashMap<String, Time> = HashMap::new();
         if known {
             let absent: HashSet<&String> = rows
@@ -247,7 +248,9 @@ impl Bench<'_> {
             }));
         }
         let judged = rows.into_iter().filter_map(|row| {
-            let presence = if !known {
+            // A list from before the lease's end may be older than the worker, and than its death.
+            let current = listed_at.is_some_and(|at| at >= row.lease_expires_at);
+            let presence = if !known || !current {
                 WorkerPresence::Unknown
             } else if listed.contains(row.worker.as_str()) {
                 WorkerPresence::Listed

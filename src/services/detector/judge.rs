@@ -138,6 +138,11 @@ impl Judge {
         };
     }
 
+    /// The database was away: nothing is said about workers before they had a moment to come back to it.
+    pub fn unsettle(&mut self) {
+        self.memory.steady_since = None;
+    }
+
     /// Every queue that carries tasks.
     pub async fn queues(&self) -> Result<Vec<QueueRow>, StoreError> {
         const PAGE: i64 = 500;

@@ -121,6 +121,7 @@ impl Eyes {
         BrokerSight {
             blind: view.problem(ReadFrom::Totals),
             statistics: view.problem(ReadFrom::Consumers),
+            consumers_age_ms: view.consumers_age_ms(),
             alarms: reading.alarms.as_ref().map(|alarms| {
                 alarms
                     .iter()
@@ -196,6 +197,13 @@ impl View<'_> {
     /// How long before this pass something was read.
     fn age(&self, read_at: ReadAt) -> Duration {
         self.reading.at.instant.saturating_duration_since(read_at.instant)
+    }
+
+    /// The list of consumers is one for all queues.
+    fn consumers_age_ms(&self) -> Option<i64> {
+        let mut read = self.reading.queues.values();
+        let at = read.find_map(|queue| queue.consumer_details_at)?;
+        i64::try_from(self.age(at).as_millis()).ok()
     }
 
     fn problem(&self, source: ReadFrom) -> Option<Blind> {

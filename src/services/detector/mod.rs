@@ -117,7 +117,10 @@ impl Detector {
         loop {
             match self.wake(&mut next, &mut clock).await {
                 Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "can't look for stalled tasks; trying again"),
+                Err(error) => {
+                    tracing::warn!(%error, "can't look for stalled tasks; trying again");
+                    self.judge.unsettle();
+                }
             }
             let wait = next.saturating_duration_since(Instant::now()).min(WAKE_EVERY);
             tokio::select! {

@@ -250,6 +250,31 @@ async fn a_lost_worker_is_one_card_that_says_what_became_of_its_tasks() {
 }
 
 #[tokio::test]
+async fn a_worker_is_judged_only_by_consumers_that_were_listed_after_its_lease_and_after_an_outage() {
+    each_store(async |store, clock| {
+        let mut stage = Stage::new(store, clock).await;
+        let ids = stage.queued(1).await;
+        stage.broker(0, 1);
+        stage.passes(3).await;
+        stage.claim(ids[0], "w").await;
+        stage.sight.consumers_age_ms = Some(60_000);
+        stage.passes(8).await;
+        assert_eq!(
+            stage.stall_verdicts().await,
+            [],
+            "the list is older than the lease's end"
+        );
+        stage.sight.consumers_age_ms = Some(0);
+        stage.judge.unsettle();
+        stage.pass().await;
+        assert_eq!(stage.stall_verdicts().await, [], "the database was away");
+        stage.passes(3).await;
+        assert_eq!(stage.stall_verdicts().await, [Verdict::WorkerSilent]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_worker_that_goes_silent_and_then_goes_is_told_once_at_a_time() {
     each_store(async |store, clock| {
         let mut stage = Stage::new(store, clock).await;

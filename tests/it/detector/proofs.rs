@@ -263,7 +263,15 @@ fn a_missing_queue_loses_what_waited_in_it_and_says_nothing_else() {
         (at(10_000), Variant::NoQueue)
     );
     assert_eq!(ruling(&window, Verdict::LedgerShort), Ruling::Clear);
-    window.push(sample(20_000, true, 0, 0));
+    // It may have been there for a moment between two looks: what was confirmed into it then is as lost.
+    window.push(gone(20_000));
+    let loss = judge(&window).1.expect("its messages went with it");
+    assert_eq!(
+        loss.before,
+        at(15_000),
+        "two readings after the confirm are enough"
+    );
+    window.push(sample(25_000, true, 0, 0));
     assert_eq!(ruling(&window, Verdict::QueueMissing), Ruling::Clear);
 }
 

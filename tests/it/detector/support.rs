@@ -452,6 +452,7 @@ pub fn clear_sight() -> BrokerSight {
     BrokerSight {
         blind: None,
         statistics: None,
+        consumers_age_ms: Some(0),
         alarms: Some(Vec::new()),
         publishing: Publishing::Open,
         restarted: false,

@@ -202,6 +202,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
     let sight = BrokerSight {
         blind: None,
         statistics: None,
+        consumers_age_ms: Some(0),
         alarms: Some(vec![alarm.to_owned()]),
         publishing: Publishing::Blocked(alarm.to_owned()),
         restarted: false,
