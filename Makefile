@@ -23,8 +23,8 @@ test: ## everything, on a private RabbitMQ and PostgreSQL and in Chromium; the l
 test-fast: ## the quick part of it: no faults, no browser
 	@scripts/test.sh fast
 
-faults: ## only what kills, stops and cuts things
-	@scripts/test.sh faults
+faults: ## only what kills, stops and cuts things, and the whole fault lab; ONLY=F18,F29 SEED=7 for some of the lab
+	@LAB_ONLY='$(ONLY)' LAB_SEED='$(SEED)' scripts/test.sh faults
 
 browser: ## only the browser tests
 	@scripts/test.sh browser

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # `make test`: every test, on real services. The last line is the count: "N passed, N failed".
 #
-#   scripts/test.sh [fast|faults|browser|NAME…]
+#   scripts/test.sh [fast|faults|lab|browser|NAME…]
 #
-# fast leaves out the fault and browser tests; any other word is a filter for the names of the Rust tests.
+# fast leaves out the fault and browser tests; faults is the fault tests and the full form of the fault lab, lab the lab
+# alone as LAB_… ask for it (docs/fault-lab.md); any other word is a filter for the names of the Rust tests.
 # Starts a RabbitMQ node and a PostgreSQL cluster of its own in .run/test/ and stops them at the end, however that comes;
 # the logs stay there. UNSTUCK_TEST_AMQP_URL with UNSTUCK_TEST_MANAGEMENT_URL, or UNSTUCK_TEST_POSTGRES_URL, name others
 # to use. Fails when a test fails, is skipped, or never ends.
@@ -132,10 +133,16 @@ if [ $built != 0 ]; then
 else
   case ${1:-all} in
     all) rust; browser ;;
-    fast) rust -- --skip faults:: --skip browser ;;
+    fast) rust -- --skip faults:: --skip lab:: --skip browser ;;
+    lab) rust --test it -- --nocapture lab:: ;;
     faults)
       export UNSTUCK_TEST_SOAK_S=${UNSTUCK_TEST_SOAK_S:-300}
-      rust --test it -- faults::
+      if [ -z "${LAB_ONLY:-}" ]; then
+        rust --test it -- faults::
+        export LAB_REPORT=${LAB_REPORT:-$PWD/docs/detector-report.md}
+      fi
+      export LAB_FORM=${LAB_FORM:-full}
+      rust --test it -- --nocapture lab::
       ;;
     browser) browser ;;
     *) rust -- "$@" ;;

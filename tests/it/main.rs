@@ -6,6 +6,7 @@ mod catalogue;
 mod detector;
 mod faults;
 mod journeys;
+mod lab;
 mod pages;
 mod rabbitmq;
 mod store;

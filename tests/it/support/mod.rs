@@ -15,4 +15,5 @@ pub mod site;
 pub mod store;
 pub mod stub_http;
 pub mod truth;
+pub mod veil;
 pub mod wait;

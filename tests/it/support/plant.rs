@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
     journal::Journal,
     process::{Process, kill_marked},
     store::postgres_url,
+    veil::Veil,
     wait::eventually,
 };
 
@@ -110,6 +111,20 @@ impl Plant {
         self.on_broker(&amqp, &management)
     }
 
+    /// Looks at the management API by way of this.
+    pub fn managed_through(mut self, veil: &Veil) -> Self {
+        self.management_url = veil.url(&self.management_url);
+        self
+    }
+
+    pub fn amqp_url(&self) -> &str {
+        &self.amqp_url
+    }
+
+    pub fn management_url(&self) -> &str {
+        &self.management_url
+    }
+
     /// Uses this PostgreSQL database instead of one of the shared server.
     pub fn on_database(mut self, url: &str) -> Self {
         self.database_url = url.to_owned();
@@ -129,6 +144,13 @@ impl Plant {
 
     pub async fn outside(&self) -> Outside {
         Outside::connect_to(&self.amqp_url).await
+    }
+
+    /// Sets the wait that the queue's users put up with.
+    pub async fn set_backlog_target(&self, queue: &str, seconds: u64) {
+        let statement = format!("UPDATE queues SET backlog_target_s = {seconds} WHERE name = '{queue}'");
+        let changed = execute(&self.database_url, statement).await;
+        assert_eq!(changed, 1, "{queue} is known");
     }
 
     /// The binary with a subcommand and this plant's settings.
@@ -197,9 +219,16 @@ impl Plant {
 
     /// The same with these flags.
     pub fn worker_with(&self, queue: &str, flags: &[&str]) -> Process {
+        self.worker_at(queue, flags, &[])
+    }
+
+    /// The same with these variables set over the plant's.
+    pub fn worker_at(&self, queue: &str, flags: &[&str], settings: &[(&str, &str)]) -> Process {
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/program.sh");
         let arguments = [&["worker", "--queue", queue][..], flags, &["--exec", program]].concat();
-        self.spawn("worker", self.command(&arguments))
+        let mut command = self.command(&arguments);
+        command.envs(settings.iter().copied());
+        self.spawn("worker", command)
     }
 
     fn journal_path(&self) -> PathBuf {
@@ -278,6 +307,28 @@ impl Plant {
 impl Drop for Plant {
     fn drop(&mut self) {
         kill_marked(JOURNAL, &self.journal_path());
+    }
+}
+
+/// Runs a statement on a database, past Unstuck's code; how many rows it changed.
+async fn execute(url: &str, statement: String) -> u64 {
+    let statement = AssertSqlSafe(statement);
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.expect("the file opens");
+        let done = sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .expect("done");
+        connection.close().await.expect("closed");
+        done.rows_affected()
+    } else {
+        let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+        let done = sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .expect("done");
+        connection.close().await.expect("closed");
+        done.rows_affected()
     }
 }
 

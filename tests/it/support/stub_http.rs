@@ -40,7 +40,7 @@ pub async fn serve(answer: Answer) -> String {
 }
 
 /// Ends when the client hangs up.
-async fn give(mut socket: TcpStream, answer: Answer) -> std::io::Result<()> {
+pub(super) async fn give(mut socket: TcpStream, answer: Answer) -> std::io::Result<()> {
     let mut request = [0; 8192];
     let _asked = socket.read(&mut request).await?;
     match answer {

@@ -1,0 +1,306 @@
+//! A broker that dies, hangs, runs out of memory, forgets everything, or is out of reach.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use unstuck::domain::finding::Verdict::*;
+
+use crate::lab::{
+    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+    stage::Stage,
+};
+
+/// The grace, and 20 s.
+const UNPUBLISHED_S: u64 = 15 + 20;
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        id: "F01",
+        name: "the broker is out of reach when the server starts",
+        ground: Ground::Proxied,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(away_at_start(stage)),
+        truths: &[Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S)],
+        // It does not exist yet: only the broker could be told to make it.
+        may: &[
+            May::new(QueueMissing, On::Queue("main")),
+            May::new(Unknown, On::Queue("main")),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(come_back(stage)),
+    },
+    Scenario {
+        id: "F02",
+        name: "the broker goes out of the server's reach while it publishes",
+        ground: Ground::Proxied,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(away_while_publishing(stage)),
+        truths: &[Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S)],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(come_back(stage)),
+    },
+    Scenario {
+        id: "F08",
+        name: "the broker raises its memory alarm",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(alarm(stage)),
+        truths: &[
+            Truth::new(BrokerAlarm, On::Broker, 20),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S),
+        ],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(clear_alarm(stage)),
+    },
+    Scenario {
+        id: "F03",
+        name: "the broker is killed",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(kill_broker(stage)),
+        truths: &[
+            Truth::new(Unknown, On::Broker, 6 + 20),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S),
+        ],
+        // For a moment after its start it has no numbers.
+        may: &[May::new(Unknown, On::Queue("main"))],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(start_broker(stage)),
+    },
+    Scenario {
+        id: "F03b",
+        name: "the broker hangs: it takes connections and never answers",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(freeze_broker(stage)),
+        truths: &[
+            Truth::new(Unknown, On::Broker, 6 + 30),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S + 10),
+        ],
+        may: &[May::new(Unknown, On::Queue("main"))],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(thaw_broker(stage)),
+    },
+    Scenario {
+        id: "F17",
+        name: "the broker loses everything it had",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(forget(stage)),
+        truths: &[
+            Truth::new(QueueMissing, On::Queue("main"), 45),
+            Truth::new(MessageLost, On::Tasks("lost"), 60),
+        ],
+        may: &[
+            May::new(Unknown, On::Broker),
+            May::new(Unknown, On::Queue("main")),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(requeue(stage)),
+    },
+    Scenario {
+        id: "F13",
+        name: "the broker's password is changed under the server",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(change_password(stage)),
+        truths: &[
+            Truth::new(Unknown, On::Broker, 6 + 20),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S),
+        ],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(restore_password(stage)),
+    },
+    Scenario {
+        id: "F39",
+        name: "the broker's consumer timeout takes a message back from a worker that works on",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(time_out_consumers(stage)),
+        // Before RabbitMQ 3.12 nobody can know that timeout; and nothing comes of it.
+        truths: &[],
+        may: &[],
+        quiet_s: 40,
+        remedy: |stage| Box::pin(forgive_consumers(stage)),
+    },
+    Scenario {
+        id: "F65",
+        name: "the broker's statistics stand still while hundreds of messages come and go",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(stand_still(stage)),
+        truths: &[],
+        // It is no lie that some numbers are missing.
+        may: &[May::new(Unknown, On::Queue("main"))],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(move_on(stage)),
+    },
+];
+
+async fn set_node(stage: &Stage, settings: &[(&str, &str)]) {
+    for (name, value) in settings {
+        let set = format!("application:set_env(rabbit, {name}, {value}).");
+        stage.node().ctl(&["eval", &set]).await;
+    }
+}
+
+async fn time_out_consumers(stage: &mut Stage) {
+    // Only channels that are opened from now on know it.
+    let short = [("consumer_timeout", "15000"), ("channel_tick_interval", "1000")];
+    set_node(stage, &short).await;
+    busy(stage).await;
+    stage.mark();
+}
+
+async fn forgive_consumers(stage: &mut Stage) {
+    let usual = [
+        ("consumer_timeout", "1800000"),
+        ("channel_tick_interval", "60000"),
+    ];
+    set_node(stage, &usual).await;
+    stage.plant.open("held");
+}
+
+async fn stand_still(stage: &mut Stage) {
+    // A queue reads it when it begins.
+    set_node(stage, &[("collect_statistics_interval", "60000")]).await;
+    busy(stage).await;
+    stage.worker("two", "main", 4).await;
+    stage.mark();
+    for _ in 0..5 {
+        let burst = stage.dice.roll(10, 40);
+        stage.start("burst", "main", burst, json!({})).await;
+        stage
+            .until("burst", "done", |task| task["state"] == "succeeded")
+            .await;
+    }
+}
+
+async fn move_on(stage: &mut Stage) {
+    set_node(stage, &[("collect_statistics_interval", "1000")]).await;
+    stage.plant.open("held");
+}
+
+async fn away_at_start(stage: &mut Stage) {
+    stage.chaos().go_away();
+    stage.serve().await;
+    let count = stage.dice.roll(1, 6);
+    stage.start("waiting", "main", count, json!({})).await;
+    stage.mark();
+}
+
+async fn away_while_publishing(stage: &mut Stage) {
+    stage.serve().await;
+    stage.start("out", "main", 2, json!({})).await;
+    stage.until_published("out").await;
+    stage.chaos().go_away();
+    let count = stage.dice.roll(1, 6);
+    stage.start("waiting", "main", count, json!({})).await;
+    stage.mark();
+}
+
+async fn come_back(stage: &mut Stage) {
+    stage.chaos().come_back();
+    stage.worker("one", "main", 4).await;
+}
+
+/// A task that runs, one that waits behind it.
+async fn busy(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 1).await;
+    stage.start_held("held", "main", 1).await;
+    stage.until_running("held").await;
+    stage.start("behind", "main", 1, json!({})).await;
+    stage.until_published("behind").await;
+    stage.node().run(&["sync"]).await;
+}
+
+async fn start_waiting(stage: &mut Stage) {
+    let count = stage.dice.roll(1, 4);
+    stage.start("waiting", "main", count, json!({})).await;
+}
+
+async fn alarm(stage: &mut Stage) {
+    busy(stage).await;
+    stage
+        .node()
+        .ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"])
+        .await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn clear_alarm(stage: &mut Stage) {
+    stage.node().ctl(&["set_vm_memory_high_watermark", "0.4"]).await;
+    stage.plant.open("held");
+}
+
+async fn kill_broker(stage: &mut Stage) {
+    busy(stage).await;
+    stage.node().run(&["kill9"]).await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn start_broker(stage: &mut Stage) {
+    stage.node().run(&["start"]).await;
+    stage.plant.open("held");
+}
+
+async fn freeze_broker(stage: &mut Stage) {
+    busy(stage).await;
+    stage.signal_node(Signal::SIGSTOP).await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn thaw_broker(stage: &mut Stage) {
+    stage.signal_node(Signal::SIGCONT).await;
+    stage.node().run(&["wait"]).await;
+    stage.plant.open("held");
+}
+
+async fn forget(stage: &mut Stage) {
+    stage.serve().await;
+    let count = stage.dice.roll(2, 6);
+    stage.start("lost", "main", count, json!({})).await;
+    stage.until_published("lost").await;
+    stage.until_ready("main", count).await;
+    for step in ["stop_app", "reset", "start_app"] {
+        stage.node().ctl(&[step]).await;
+    }
+    stage.node().run(&["wait"]).await;
+    stage.mark();
+}
+
+async fn requeue(stage: &mut Stage) {
+    stage.requeue("lost").await;
+    stage.worker("one", "main", 4).await;
+}
+
+async fn change_password(stage: &mut Stage) {
+    busy(stage).await;
+    stage.node().ctl(&["change_password", "guest", "another"]).await;
+    stage
+        .node()
+        .ctl(&["close_all_connections", "the password was changed"])
+        .await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn restore_password(stage: &mut Stage) {
+    stage.node().ctl(&["change_password", "guest", "guest"]).await;
+    stage.plant.open("held");
+}

@@ -1,0 +1,143 @@
+//! Servers and databases that go away and come back.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use unstuck::domain::finding::Verdict::*;
+
+use crate::lab::{
+    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+    stage::Stage,
+};
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        id: "F04",
+        name: "the server is killed between the commit of a start and its publish",
+        ground: Ground::Proxied,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(kill_between(stage)),
+        truths: &[],
+        // Up to 15 s pass between the start and the publish.
+        may: &[May::new(Unpublished, On::Tasks("between"))],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F46",
+        name: "the database is restarted under load",
+        ground: Ground::Cluster,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(restart_database(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F46b",
+        name: "the database is away for longer than a lease",
+        ground: Ground::Cluster,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(database_away(stage)),
+        truths: &[],
+        // The worker gave its tasks up, and takes them again once the message is back.
+        may: &[
+            May::new(WorkerSilent, On::Tasks("held")),
+            May::new(WorkerLost, On::Tasks("held")),
+        ],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F66",
+        name: "the elected detector is frozen, and another one finds what was purged meanwhile",
+        ground: Ground::Shared,
+        pace: Pace::Patient,
+        only: Only::Postgres,
+        inject: |stage| Box::pin(freeze_leader(stage)),
+        // The lease of a leader, and 30 s.
+        truths: &[
+            Truth::new(MessageLost, On::Tasks("lost"), 13 + 30),
+            Truth::new(LedgerShort, On::Queue("main"), 13 + 30),
+        ],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(thaw_leader(stage)),
+    },
+];
+
+async fn kill_between(stage: &mut Stage) {
+    stage.chaos().go_away();
+    stage.serve().await;
+    stage.start("between", "main", 3, json!({})).await;
+    stage.serves.remove(0).process.kill9();
+    stage.chaos().come_back();
+    stage.serve().await;
+    stage.until_published("between").await;
+    stage.mark();
+}
+
+/// Tasks that run, and more that come.
+async fn busy(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 4).await;
+    stage.start_held("held", "main", 2).await;
+    stage.until_running("held").await;
+    let queue = stage.queue("main");
+    stage.load(
+        300,
+        move |_| json!({"kind": "lab", "queue": queue, "payload": "steps=2"}),
+    );
+    stage.until_more_promised(5).await;
+}
+
+async fn restart_database(stage: &mut Stage) {
+    busy(stage).await;
+    let cluster = stage.cluster.as_ref().expect("a server of its own");
+    cluster.run("restart").await;
+    stage.mark();
+    stage.until_more_promised(5).await;
+}
+
+async fn database_away(stage: &mut Stage) {
+    busy(stage).await;
+    let cluster = stage.cluster.as_ref().expect("a server of its own");
+    cluster.run("kill9").await;
+    // The fault itself: two leases.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    cluster.run("start").await;
+    stage.mark();
+    stage.until_more_promised(5).await;
+}
+
+async fn work(stage: &mut Stage) {
+    stage.stop_load().await;
+    stage.plant.open("held");
+    if stage.workers.is_empty() {
+        stage.worker("one", "main", 4).await;
+    }
+}
+
+async fn freeze_leader(stage: &mut Stage) {
+    stage.serve().await;
+    let count = stage.dice.roll(2, 5);
+    stage.start("lost", "main", count, json!({})).await;
+    stage.until_published("lost").await;
+    stage.until_ready("main", count).await;
+    stage.serve_beside().await;
+    stage.serves[0].process.signal(Signal::SIGSTOP);
+    let queue = stage.queue("main");
+    stage.outside().await.purge(&queue).await;
+    stage.mark();
+}
+
+async fn thaw_leader(stage: &mut Stage) {
+    stage.serves[0].process.signal(Signal::SIGCONT);
+    stage.requeue("lost").await;
+    stage.worker("one", "main", 4).await;
+}
