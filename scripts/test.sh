@@ -79,6 +79,9 @@ rust() {
   if [ $status != 0 ] && [ "$failed" = "$before" ]; then failed=$((failed + 1)); fi
 }
 
+# The fault lab, alone: it fills the machine by itself, and what it times must not wait for other tests.
+lab() { rust --test it -- --nocapture lab::; }
+
 # The browser tests: node's own runner, its counts in a file beside what is shown.
 browser() {
   local files=(tests/browser/*.test.mjs) before=$failed status=0 tap=$dir/browser.tap key number
@@ -132,9 +135,9 @@ if [ $built != 0 ]; then
   failed=1
 else
   case ${1:-all} in
-    all) rust; browser ;;
+    all) rust -- --skip lab::; lab; browser ;;
     fast) rust -- --skip faults:: --skip lab:: --skip browser ;;
-    lab) rust --test it -- --nocapture lab:: ;;
+    lab) lab ;;
     faults)
       export UNSTUCK_TEST_SOAK_S=${UNSTUCK_TEST_SOAK_S:-300}
       if [ -z "${LAB_ONLY:-}" ]; then
@@ -142,7 +145,7 @@ else
         export LAB_REPORT=${LAB_REPORT:-$PWD/docs/detector-report.md}
       fi
       export LAB_FORM=${LAB_FORM:-full}
-      rust --test it -- --nocapture lab::
+      lab
       ;;
     browser) browser ;;
     *) rust -- "$@" ;;

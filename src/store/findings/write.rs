@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         evidence::Evidence,
-        finding::{CloseReason, Confidence, Incident, Stall},
+        finding::{CloseReason, Confidence, Incident, Stall, Verdict},
         time::Time,
     },
     store::{
@@ -89,13 +89,15 @@ const KEEP_INCIDENTS: Sql = sql!("UPDATE incidents SET confidence = r.confidence
 const CLOSE_INCIDENTS: Sql = sql!("UPDATE incidents SET closed_at = $2, closed_reason = r.reason
       FROM " rows(1; id uuid, reason text) " r WHERE incidents.id = r.id AND incidents.closed_at IS NULL");
 
-/// A task that changed since it was judged gets no stall; one that has this stall already keeps it.
+/// A task that changed since it was judged gets no stall; one that has this stall already keeps it. A row without a version
+/// is about an attempt that goes on whatever its heartbeats change.
 const OPEN_STALLS: Sql = sql!("INSERT INTO stalls (id, task_id, queue, dispatch, attempt, verdict, confidence, since, seen_at, evidence,
         incident_id)
       SELECT r.id, r.task_id, r.queue, r.dispatch, r.attempt, r.verdict, r.confidence, r.since, $2, r.evidence, r.incident_id
       FROM " rows(1; id uuid, task_id uuid, queue text, dispatch bigint, attempt bigint, version bigint, verdict text,
         confidence text, since time, evidence jsonb, incident_id uuid) " r
-      JOIN tasks t ON t.id = r.task_id AND t.version = r.version
+      JOIN tasks t ON t.id = r.task_id AND (t.version = r.version
+        OR (r.version IS NULL AND t.state = 'running' AND t.dispatch = r.dispatch AND t.attempt = r.attempt))
       WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING");
 
 const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET attempt = r.attempt, confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
@@ -196,7 +198,7 @@ fn steps(changes: &StallChanges) -> Vec<Step> {
             .iter()
             .map(|(id, stall, incident_id)| {
                 json!({ "id": id, "task_id": stall.task_id, "queue": stall.queue, "dispatch": stall.dispatch,
-                    "attempt": stall.attempt, "version": stall.version, "verdict": stall.verdict,
+                    "attempt": stall.attempt, "version": version_that_counts(stall), "verdict": stall.verdict,
                     "confidence": stall.confidence, "since": stall.since.ms(), "evidence": kept(&stall.evidence),
                     "incident_id": incident_id })
             })
@@ -235,6 +237,30 @@ fn reasons(closed: &[(Uuid, CloseReason)]) -> Batch {
         .map(|(id, reason)| json!({ "id": id, "reason": reason }))
         .collect();
     Batch::of(&rows)
+}
+
+/// The version that the task must still have. None for what a heartbeat does not refute: a worker that beats more often than
+/// the detector writes would never be told of otherwise.
+fn version_that_counts(stall: &Stall) -> Option<i64> {
+    match stall.verdict {
+        Verdict::Overdue | Verdict::CancelIgnored | Verdict::AckDeadline => None,
+        Verdict::Unpublished
+        | Verdict::MessageLost
+        | Verdict::WorkerLost
+        | Verdict::WorkerSilent
+        | Verdict::CrashLoop
+        | Verdict::DoubleRun
+        | Verdict::DeadLettered
+        | Verdict::NoConsumers
+        | Verdict::ConsumersStuck
+        | Verdict::Backlog
+        | Verdict::LedgerShort
+        | Verdict::LedgerOver
+        | Verdict::QueueMissing
+        | Verdict::QueueMismatch
+        | Verdict::BrokerAlarm
+        | Verdict::Unknown => Some(stall.version),
+    }
 }
 
 fn kept(evidence: &Evidence) -> Value {

@@ -2,4 +2,5 @@
 
 mod accounts;
 mod broker_queues;
+mod findings;
 mod tasks;

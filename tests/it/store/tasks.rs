@@ -44,7 +44,7 @@ fn creation(task: NewTask) -> Creation {
     }
 }
 
-async fn created(store: &Store, start: bool) -> Uuid {
+pub(super) async fn created(store: &Store, start: bool) -> Uuid {
     let task = new_task("reports", start);
     let id = task.id;
     store.create(&[creation(task)]).await.expect("stored")[0]
@@ -53,7 +53,7 @@ async fn created(store: &Store, start: bool) -> Uuid {
     id
 }
 
-async fn act(store: &Store, task_id: Uuid, event: Event) -> Outcome {
+pub(super) async fn act(store: &Store, task_id: Uuid, event: Event) -> Outcome {
     let act = Act {
         task_id,
         event,
@@ -67,7 +67,7 @@ async fn act(store: &Store, task_id: Uuid, event: Event) -> Outcome {
         .remove(0)
 }
 
-fn claim(claim_id: &str, dispatch: i64) -> Event {
+pub(super) fn claim(claim_id: &str, dispatch: i64) -> Event {
     Event::Claim(Claim {
         claim_id: claim_id.into(),
         dispatch: Some(dispatch),
