@@ -135,7 +135,12 @@ if [ $built != 0 ]; then
   failed=1
 else
   case ${1:-all} in
-    all) rust -- --skip lab::; lab; browser ;;
+    all)
+      rust -- --skip lab::
+      export LAB_SEED=${LAB_SEED:-1} # the same each time; other seeds are for `make faults`
+      lab
+      browser
+      ;;
     fast) rust -- --skip faults:: --skip lab:: --skip browser ;;
     lab) lab ;;
     faults)
