@@ -4,9 +4,12 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
 
-use crate::lab::{
-    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
-    stage::Stage,
+use crate::{
+    lab::{
+        scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+        stage::Stage,
+    },
+    support::{client::PATIENCE, wait::eventually},
 };
 
 /// The grace, and 20 s.
@@ -67,8 +70,13 @@ pub const ALL: &[Scenario] = &[
             Truth::new(Unknown, On::Broker, 6 + 20),
             Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S),
         ],
-        // For a moment after its start it has no numbers.
-        may: &[May::new(Unknown, On::Queue("main"))],
+        may: &[
+            // For a moment after its start it has no numbers.
+            May::new(Unknown, On::Queue("main")),
+            // Killed within seconds of a declaration, RabbitMQ may forget what it confirmed.
+            May::new(MessageLost, On::Tasks("behind")).afterwards(),
+            May::new(LedgerShort, On::Queue("main")).afterwards(),
+        ],
         quiet_s: 5,
         remedy: |stage| Box::pin(start_broker(stage)),
     },
@@ -256,6 +264,16 @@ async fn kill_broker(stage: &mut Stage) {
 async fn start_broker(stage: &mut Stage) {
     stage.node().run(&["start"]).await;
     stage.plant.open("held");
+    eventually(PATIENCE, "what waited is done, or said to be lost", async || {
+        let path = format!("/api/v1/tasks/{}", stage.ids("behind")[0]);
+        let done = stage.asked(&path).await?["state"] == "succeeded";
+        if !done && stage.is_said(MessageLost, On::Tasks("behind")).await {
+            stage.requeue("behind").await;
+            return Some(());
+        }
+        done.then_some(())
+    })
+    .await;
 }
 
 async fn freeze_broker(stage: &mut Stage) {
