@@ -19,6 +19,9 @@ exec 8>"$dir/lock"
 flock --nonblock 8 || die "The tests run in this checkout already."
 
 mark=$$.$RANDOM$RANDOM passed=0 failed=0
+# The fault tests and the full lab drive the program as it is shipped.
+profile=() programs=debug limit=35m
+if [ "${1:-}" = faults ]; then profile=(--release) programs=release limit=4h; fi
 
 # Ends what is still running, then the services, and prints the count: whether the tests ended, could not start or were
 # interrupted. Whatever ended early counts as one failure.
@@ -52,7 +55,7 @@ run() {
   local log=$dir/$1.log status=0 step shown
   shift
   : >"$log" # the watcher below may be first
-  TEST_STEP=$mark setsid timeout --foreground --kill-after=30 35m "$@" </dev/null >"$log" 2>&1 8>&- &
+  TEST_STEP=$mark setsid timeout --foreground --kill-after=30 $limit "$@" </dev/null >"$log" 2>&1 8>&- &
   step=$!
   tail -n +1 -f --pid=$step "$log" 8>&- &
   shown=$!
@@ -73,7 +76,7 @@ count() {
 # The Rust tests; the arguments are those of `cargo test`.
 rust() {
   local before=$failed status=0
-  run rust cargo test --locked --no-fail-fast "$@" || status=$?
+  run rust cargo test --locked --no-fail-fast "${profile[@]}" "$@" || status=$?
   count "$dir/rust.log"
   # Not built, crashed or out of time: no test says so.
   if [ $status != 0 ] && [ "$failed" = "$before" ]; then failed=$((failed + 1)); fi
@@ -82,11 +85,11 @@ rust() {
 # The fault lab, alone: it fills the machine by itself, and what it times must not wait for other tests.
 lab() { rust --test it -- --nocapture lab::; }
 
-# The browser tests: node's own runner, its counts in a file beside what is shown.
+# The browser tests, of the program that the Rust tests were built with: node's own runner, its counts in a file beside
+# what is shown.
 browser() {
   local files=(tests/browser/*.test.mjs) before=$failed status=0 tap=$dir/browser.tap key number
   [ -e "${files[0]}" ] || return 0
-  run build cargo build --locked || { failed=$((failed + 1)); return 0; }
   run browser node --test --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=tap --test-reporter-destination="$tap" "${files[@]}" || status=$?
   while read -r _ key number; do
@@ -116,7 +119,7 @@ if [ -z "${UNSTUCK_TEST_POSTGRES_URL:-}" ]; then
   services+=($!)
 fi
 built=0
-run build cargo test --locked --no-run || built=$?
+run build cargo test --locked --no-run "${profile[@]}" || built=$?
 for service in "${services[@]}"; do wait "$service" || die "a private service did not start"; done
 if [ -z "${UNSTUCK_TEST_AMQP_URL:-}" ]; then
   eval "$(scripts/node.sh env)"
@@ -129,7 +132,7 @@ fi
 unset RMQ_BASE RMQ_FAST PG_BASE # tests that start nodes of their own say where
 UNSTUCK_TEST_PYTHON=$(python_with_pika)
 CHROMIUM=$(find_chromium)
-export UNSTUCK_TEST_PYTHON CHROMIUM UNSTUCK_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/unstuck
+export UNSTUCK_TEST_PYTHON CHROMIUM UNSTUCK_BIN=${CARGO_TARGET_DIR:-$PWD/target}/$programs/unstuck
 
 if [ $built != 0 ]; then
   failed=1
