@@ -154,6 +154,12 @@ now-lapsed = Its worker has stopped renewing its lease, which ended
 now-succeeded = Succeeded
 now-failed = Failed for good after attempt { $n },
 now-cancelled = Cancelled
+usual-run = Tasks of kind “{ $kind }” usually run for { $p50 }, and 99 of 100 end within { $p99 } ({ $n } successful runs in the last seven days). This one has run for { $run }.
+usual-unknown = How long tasks of kind “{ $kind }” usually run can’t be told yet: { $n } succeeded in the last seven days, and { $needed } are needed.
+usual-held-to-timeout = It is called overdue after its timeout of { $limit }.
+usual-held-to-kind = It has no timeout: it is called overdue after { $limit }, by what is usual for its kind.
+usual-held-to-nothing = It has no timeout, so it is never called overdue.
+usual-held-to-nothing-yet = It has no timeout and is not called overdue: it began before its kind had been watched for long enough.
 
 task-will-retry = Puts the task on “{ $queue }” again as dispatch { $dispatch }, with { $max } new attempts. The error stays in its history.
 task-will-requeue-queued = Puts a new message on “{ $queue }” as dispatch { $dispatch }. If the old message turns up, workers discard it: the task runs once.

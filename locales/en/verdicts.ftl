@@ -76,6 +76,8 @@ stall-worker_silent-taker_unknown-remedy = Check the workers of this queue, and 
 
 stall-overdue-plain = Attempt { $attempt } has run for { $started_ago } and its timeout is { $threshold }. Its worker is alive.
 stall-overdue-plain-remedy = Cancel the task, or let it go on.
+stall-overdue-unusual = Attempt { $attempt } has run for { $started_ago }, which is unusual for “{ $kind }”: of the { $samples } runs that succeeded in the last seven days, 99 of 100 ended within { $p99 }, and none took longer than { $longest }. It has no timeout, and its worker is alive.
+stall-overdue-unusual-remedy = Look at its progress and its worker’s log. Cancel the task if it hangs; if it works, let it go on. With a timeout of its own (timeout_s) it is held against that instead.
 
 stall-unknown-plain = The lease of attempt { $attempt } ended { $lease_over } ago, and whether worker “{ $worker }” still lives can’t be told: the broker’s numbers are not there.
 stall-unknown-plain-remedy = Mend the connection to the management API. The message goes out again by itself meanwhile.

@@ -154,6 +154,12 @@ now-lapsed = 工作进程已停止续租，租约到期于
 now-succeeded = 成功：
 now-failed = 第 { $n } 次尝试后最终失败：
 now-cancelled = 已取消：
+usual-run = 类型“{ $kind }”的任务通常运行 { $p50 }，99% 在 { $p99 } 内结束（最近七天成功运行 { $n } 次）。本次已运行 { $run }。
+usual-unknown = 类型“{ $kind }”的任务通常运行多久尚无法判断：最近七天成功 { $n } 次，至少需要 { $needed } 次。
+usual-held-to-timeout = 超过其超时 { $limit } 后视为超时。
+usual-held-to-kind = 未设置超时：按该类型的通常时长，超过 { $limit } 后视为超时。
+usual-held-to-nothing = 未设置超时，因此不会被视为超时。
+usual-held-to-nothing-yet = 未设置超时，也不会被视为超时：它开始时，对该类型的观察还不够久。
 
 task-will-retry = 作为第 { $dispatch } 次派发再次放入“{ $queue }”，并重新给予 { $max } 次尝试。错误保留在历史中。
 task-will-requeue-queued = 作为第 { $dispatch } 次派发在“{ $queue }”中放入一条新消息。若旧消息出现，工作进程会丢弃它：任务只运行一次。

@@ -76,6 +76,8 @@ stall-worker_silent-taker_unknown-remedy = 请检查该队列的工作进程，�
 
 stall-overdue-plain = 第 { $attempt } 次尝试已运行 { $started_ago }，而其超时为 { $threshold }。工作进程仍然存活。
 stall-overdue-plain-remedy = 取消该任务，或让它继续。
+stall-overdue-unusual = 第 { $attempt } 次尝试已运行 { $started_ago }，对 “{ $kind }” 来说并不寻常：最近七天成功的 { $samples } 次运行中，99% 在 { $p99 } 内结束，最长的也不超过 { $longest }。它没有设置超时，工作进程仍然存活。
+stall-overdue-unusual-remedy = 查看其进度和工作进程的日志。如果卡住了，请取消该任务；如果仍在工作，让它继续。为任务设置超时（timeout_s）后，就改以该超时为准。
 
 stall-unknown-plain = 第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，无法判断工作进程 “{ $worker }” 是否存活：缺少代理的数字。
 stall-unknown-plain-remedy = 请修复与管理 API 的连接。其间消息会自动再次发出。

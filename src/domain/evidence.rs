@@ -53,6 +53,8 @@ words! {
         AckDeadline = "ack_deadline_percent",
         DeadMargin = "dead_margin_ms",
         HeadMargin = "head_margin_ms",
+        /// From when on a run is unusual for its kind.
+        Unusual = "unusual_ms",
     }
 }
 
@@ -176,6 +178,18 @@ pub struct Facts {
     /// When the message was put there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub died_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Successful runs of the kind in the last seven days: how many, what 99 of 100 did not exceed, and the longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_ms: Option<i64>,
+    /// How many times that a run may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factor: Option<i64>,
     /// The tasks of a cause: still stalled, gone on by themselves, ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<i64>,
@@ -247,6 +261,11 @@ impl Evidence {
             ("head_ago", age(facts.head_at)),
             ("dead_letters", figure(facts.dead_letters)),
             ("died_ago", age(facts.died_at)),
+            ("kind", text(&facts.kind)),
+            ("samples", number(facts.samples)),
+            ("p99", span(facts.p99_ms)),
+            ("longest", span(facts.longest_ms)),
+            ("factor", number(facts.factor)),
             ("stalled", number(facts.stalled)),
             ("moved_on", number(facts.moved_on)),
             ("ended", number(facts.ended)),
@@ -280,7 +299,8 @@ impl Threshold {
             | ThresholdName::CancelGrace
             | ThresholdName::MismatchStable
             | ThresholdName::DeadMargin
-            | ThresholdName::HeadMargin => Arg::Span(self.value),
+            | ThresholdName::HeadMargin
+            | ThresholdName::Unusual => Arg::Span(self.value),
         }
     }
 }

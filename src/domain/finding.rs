@@ -19,7 +19,7 @@ words! {
         WorkerLost = "worker_lost",
         /// Running, its lease is over and its worker is still connected.
         WorkerSilent = "worker_silent",
-        /// Running with a live lease for longer than its timeout.
+        /// Running with a live lease for longer than its timeout, or, without one, than is usual for its kind.
         Overdue = "overdue",
         /// Its worker died again and again.
         CrashLoop = "crash_loop",
@@ -96,6 +96,9 @@ words! {
         TakerUnknown = "taker_unknown",
         /// The worker's name was never a consumer tag, so its absence from the broker says little.
         Unseen = "unseen",
+        // overdue
+        /// It has no timeout, and its kind's runs take much less.
+        Unusual = "unusual",
         // crash_loop
         /// Attempts are left: it is tried again.
         Trying = "trying",
@@ -268,7 +271,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         ),
         (About::Task, Verdict::WorkerLost, LOST),
         (About::Task, Verdict::WorkerSilent, TAKERS),
-        (About::Task, Verdict::Overdue, &[Plain]),
+        (About::Task, Verdict::Overdue, &[Plain, Unusual]),
         (About::Task, Verdict::Unknown, &[Plain]),
         (About::Task, Verdict::CrashLoop, &[Trying, GaveUp]),
         (About::Task, Verdict::CancelIgnored, &[Plain]),

@@ -37,7 +37,21 @@ impl Time {
 
     /// The start of the minute this instant lies in.
     pub fn minute(self) -> Self {
-        Self(self.0.div_euclid(60_000) * 60_000)
+        self.start_of(60_000)
+    }
+
+    /// The start of its hour.
+    pub fn hour(self) -> Self {
+        self.start_of(3_600_000)
+    }
+
+    /// The start of its day, in UTC.
+    pub fn day(self) -> Self {
+        self.start_of(86_400_000)
+    }
+
+    fn start_of(self, ms: i64) -> Self {
+        Self(self.0.div_euclid(ms) * ms)
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 mod broker_queues;
 mod consumer_tags;
 pub(crate) mod db;
+mod durations;
 mod error;
 pub mod evidence;
 pub mod findings;

@@ -18,6 +18,7 @@ words! {
         Stalls = "stalls",
         Samples = "samples",
         Throughput = "throughput",
+        Durations = "durations",
         IdempotencyKeys = "idempotency_keys",
         Sessions = "sessions",
         /// Deliveries that were made or given up.
@@ -52,6 +53,10 @@ const SAMPLES: Sql = sql!(
 const THROUGHPUT: Sql = sql!(
     "DELETE FROM throughput WHERE (queue, minute_at, source) IN
       (SELECT queue, minute_at, source FROM throughput WHERE minute_at < $1 ORDER BY minute_at LIMIT $2)"
+);
+const DURATIONS: Sql = sql!(
+    "DELETE FROM durations WHERE (kind, measure, queue, at, source, bucket) IN
+      (SELECT kind, measure, queue, at, source, bucket FROM durations WHERE at < $1 ORDER BY at LIMIT $2)"
 );
 const IDEMPOTENCY_KEYS: Sql = sql!(
     "DELETE FROM idempotency_keys WHERE (principal, key) IN
@@ -94,6 +99,7 @@ impl Store {
             Aged::Stalls => execute!(&mut tx, STALLS, before, limit),
             Aged::Samples => execute!(&mut tx, SAMPLES, before, limit),
             Aged::Throughput => execute!(&mut tx, THROUGHPUT, before, limit),
+            Aged::Durations => execute!(&mut tx, DURATIONS, before, limit),
             Aged::IdempotencyKeys => execute!(&mut tx, IDEMPOTENCY_KEYS, before, limit),
             Aged::Sessions => execute!(&mut tx, SESSIONS, before, limit),
             Aged::WebhookDeliveries => execute!(&mut tx, WEBHOOK_DELIVERIES, before, limit),

@@ -194,6 +194,7 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     let mut told = Teller { l, facts: Vec::new() };
     told.text("broker", facts.broker.as_deref());
     told.text("queue", facts.queue.as_deref());
+    told.text("kind", facts.kind.as_deref());
     told.text("worker", facts.worker.as_deref());
     told.number("attempt", facts.attempt);
     told.number("dispatch", facts.dispatch);
@@ -230,6 +231,10 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.text("next_worker", facts.next_worker.as_deref());
     told.at("next_started_at", facts.next_started_at);
     told.at("reported_at", facts.reported_at);
+    told.number("samples", facts.samples);
+    told.span("p99", facts.p99_ms);
+    told.span("longest", facts.longest_ms);
+    told.number("factor", facts.factor);
     told.span("ack_timeout", facts.ack_timeout_ms);
     told.span("ack_left", facts.ack_left_ms);
     told.at("head_at", facts.head_at);
@@ -264,7 +269,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::CancelGrace
         | ThresholdName::MismatchStable
         | ThresholdName::DeadMargin
-        | ThresholdName::HeadMargin => l.span(threshold.value),
+        | ThresholdName::HeadMargin
+        | ThresholdName::Unusual => l.span(threshold.value),
     })
 }
 

@@ -14,10 +14,12 @@ pub mod overtaken;
 pub mod queue;
 pub mod settings;
 pub mod task;
+pub mod unusual;
 
 use self::{messages::Loss, queue::QueueView};
 use super::{
     evidence::{Evidence, Facts, Threshold, ThresholdName},
+    expectation::Bounds,
     finding::{Incident, Subject, Variant, Verdict},
     time::Time,
 };
@@ -56,6 +58,7 @@ pub struct Thresholds {
     pub dead_margin_ms: i64,
     /// A message is older than the head of its queue only by more than publishers' clocks may differ.
     pub head_margin_ms: i64,
+    pub usual: Bounds,
 }
 
 impl Thresholds {
@@ -80,6 +83,7 @@ impl Thresholds {
             ack_deadline_percent: 20,
             dead_margin_ms: 60_000,
             head_margin_ms: 60_000,
+            usual: Bounds::DEFAULT,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Thresholds;
 use crate::domain::{
-    finding::{CloseReason, Verdict},
+    finding::{CloseReason, Variant, Verdict},
     task::State,
     time::Time,
 };
@@ -14,6 +14,7 @@ pub const TOLD_MS: i64 = 86_400_000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenStall {
     pub verdict: Verdict,
+    pub variant: Variant,
     pub dispatch: i64,
     pub attempt: i64,
     pub since: Time,
@@ -71,9 +72,11 @@ pub fn over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<Clo
             let late = timeout_ms
                 .zip(stall.started_at)
                 .is_some_and(|(timeout, started)| now.ms_since(started) > timeout);
+            // What is usual changes: only a look tells whether it is still unusual.
+            let by_timeout = stall.variant != Variant::Unusual || stall.timeout_s.is_some();
             if taken_over {
                 Some(CloseReason::TakenOver)
-            } else if !late {
+            } else if by_timeout && !late {
                 Some(CloseReason::Extended)
             } else if !beating {
                 Some(CloseReason::Replaced)

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     domain::{
-        finding::{Stall, Verdict},
+        finding::{Stall, Variant, Verdict},
         observation::AckTimeout,
         rules::{
             attempts::{cancel_ignored, crash_loop, double_run},
-            over::TOLD_MS,
+            over::{OpenStall, TOLD_MS},
             settings::{ack_deadline, close_from},
         },
         time::Time,
@@ -99,9 +99,10 @@ impl Bench<'_> {
     }
 
     /// Whether this pass looked at every task of the queue that could have this verdict: what it did not find is over.
-    pub(super) fn looked_for(&self, verdict: Verdict, queue: &str, memory: &Memory) -> bool {
+    pub(super) fn looked_for(&self, stall: &OpenStall, queue: &str, memory: &Memory) -> bool {
         let sight = self.sight.queues.get(queue);
-        match verdict {
+        match stall.verdict {
+            Verdict::Overdue => stall.variant == Variant::Unusual && memory.unusual_seen,
             Verdict::AckDeadline => match sight.and_then(|sight| sight.settings.as_ref()) {
                 Some(settings) => match settings.ack_timeout {
                     AckTimeout::AfterMs(_) => memory.holding_seen,

@@ -66,6 +66,7 @@ impl Bench<'_> {
         stalls.extend(dead.stalls);
         stalls.extend(self.lapsed(memory, causes).await?);
         stalls.extend(self.overdue(memory).await?);
+        stalls.extend(self.unusual(memory).await?);
         stalls.extend(self.crash_loops(memory).await?);
         stalls.extend(self.cancels_ignored(memory).await?);
         stalls.extend(self.double_runs(memory).await?);
@@ -308,7 +309,8 @@ impl Bench<'_> {
             let verdict = row.stall.verdict;
             if let Some(reason) = over(&row.stall, self.now, self.thresholds) {
                 changes.closed.push((row.id, reason));
-            } else if self.looked_for(verdict, &row.queue, memory) && !found.contains(&(row.task_id, verdict))
+            } else if self.looked_for(&row.stall, &row.queue, memory)
+                && !found.contains(&(row.task_id, verdict))
             {
                 changes.closed.push((row.id, CloseReason::Cleared));
             } else if row.orphaned {

@@ -413,7 +413,7 @@ impl Judge {
         Ok(())
     }
 
-    /// Thins old samples and forgets old consumer tags, now and then.
+    /// Thins old samples, forgets old consumer tags and adds up what processes measured, now and then.
     async fn tidy(&mut self, now: Time) -> Result<(), StoreError> {
         if self
             .memory
@@ -425,6 +425,7 @@ impl Judge {
         self.memory.tidied_at = Some(now);
         self.store.thin_samples(now, TIDIED).await?;
         self.store.forget_consumer_tags(now, TIDIED).await?;
+        self.store.fold_durations(now, TIDIED).await?;
         Ok(())
     }
 }

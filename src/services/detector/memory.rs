@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::dead::Letters;
+use super::{dead::Letters, unusual::Habits};
 use crate::{
     domain::{
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
@@ -37,6 +37,9 @@ pub(super) struct Memory {
     pub(super) cursors: Cursors,
     /// The last look at attempts that hold a delivery was at all of them.
     pub(super) holding_seen: bool,
+    /// The same for runs that are unusual for their kind.
+    pub(super) unusual_seen: bool,
+    pub(super) habits: Habits,
     /// When each queue was last sampled.
     pub(super) sampled: HashMap<String, Time>,
     pub(super) tidied_at: Option<Time>,
@@ -61,6 +64,7 @@ pub(super) struct Cursors {
     pub(super) crashed: Cursor,
     pub(super) late: Cursor,
     pub(super) holding: Cursor,
+    pub(super) unusual: Cursor,
     pub(super) lost: HashMap<String, Cursor>,
     pub(super) recheck: RecheckCursor,
 }
@@ -75,6 +79,7 @@ impl Default for Cursors {
             crashed: Cursor::START,
             late: Cursor::START,
             holding: Cursor::START,
+            unusual: Cursor::START,
             lost: HashMap::new(),
             recheck: RecheckCursor::START,
         }

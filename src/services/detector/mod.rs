@@ -8,6 +8,7 @@ mod described;
 mod judge;
 mod look;
 mod memory;
+mod unusual;
 
 use std::time::{Duration, Instant};
 

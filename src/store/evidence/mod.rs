@@ -3,6 +3,7 @@
 
 mod attempts;
 mod dead;
+mod long;
 
 use serde_json::{Value, json};
 use uuid::Uuid;

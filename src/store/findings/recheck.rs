@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        finding::{CloseReason, Confidence, Verdict},
+        finding::{CloseReason, Confidence, Variant, Verdict},
         rules::{fold::Split, over::OpenStall},
         task::State,
         time::Time,
@@ -68,6 +68,7 @@ struct ChangedRow {
     task_id: Id,
     queue: String,
     verdict: Word<Verdict>,
+    variant: Word<Variant>,
     dispatch: i64,
     attempt: i64,
     since: At,
@@ -101,7 +102,7 @@ const BOUNDARY: Sql = sql!(
 );
 
 /// A superset of what is over; `rules::over` decides.
-const CHANGED: Sql = sql!("SELECT s.id, s.task_id, s.queue, s.verdict, s.dispatch, s.attempt, s.since, t.state, t.dispatch AS task_dispatch,
+const CHANGED: Sql = sql!("SELECT s.id, s.task_id, s.queue, s.verdict, s.evidence ->> 'variant' AS variant, s.dispatch, s.attempt, s.since, t.state, t.dispatch AS task_dispatch,
         t.attempt AS task_attempt, t.tries, t.message_gone, t.published_at, t.started_at, t.lease_expires_at, t.finished_at, t.timeout_s,
         i.closed_at IS NOT NULL AS orphaned
       FROM stalls s JOIN tasks t ON t.id = s.task_id LEFT JOIN incidents i ON i.id = s.incident_id
@@ -238,6 +239,7 @@ impl From<ChangedRow> for Changed {
             queue: row.queue,
             stall: OpenStall {
                 verdict: row.verdict.0,
+                variant: row.variant.0,
                 dispatch: row.dispatch,
                 attempt: row.attempt,
                 since: row.since.0,

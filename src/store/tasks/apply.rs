@@ -10,6 +10,7 @@ use super::rows::{AttemptRow, TaskRow, task_columns};
 use crate::{
     domain::{
         audit::AuditEntry,
+        expectation::Measure,
         task::{AttemptOutcome, State, Task},
         time::Time,
         transition::{Answer, Effect, Event, Refusal, Rules, decide},
@@ -18,6 +19,7 @@ use crate::{
         Lane, Store, StoreError,
         audit::insert_audit,
         db::{Sql, Tx, execute, fetch_all, sql},
+        durations::{Durations, add_durations},
         throughput::{Counts, add_throughput},
         types::{At, Batch, Id, document},
     },
@@ -260,6 +262,7 @@ struct Plan {
     publish: HashMap<Uuid, (i64, Value)>,
     publish_order: Vec<Uuid>,
     counts: HashMap<String, Counts>,
+    durations: Durations,
     audit: Vec<AuditEntry>,
 }
 
@@ -280,6 +283,7 @@ impl Plan {
             publish: HashMap::new(),
             publish_order: Vec::new(),
             counts: HashMap::new(),
+            durations: Durations::default(),
             audit: Vec::new(),
         }
     }
@@ -302,7 +306,7 @@ impl Plan {
             self.changed.push(id);
         }
         for effect in effects {
-            self.add_effect(act, after, effect);
+            self.add_effect(act, before, after, effect);
         }
         if let Some(entry) = &act.audit {
             self.audit
@@ -310,7 +314,7 @@ impl Plan {
         }
     }
 
-    fn add_effect(&mut self, act: &Act, after: &Task, effect: Effect) {
+    fn add_effect(&mut self, act: &Act, before: &Task, after: &Task, effect: Effect) {
         let id = after.id;
         match effect {
             Effect::OpenAttempt {
@@ -320,6 +324,10 @@ impl Plan {
                 dispatch,
             } => {
                 self.counts_of(after).claimed += 1;
+                if before.state == State::Queued {
+                    let wait_ms = self.now.ms_since(before.available_at);
+                    self.durations.note(after, Measure::Wait, wait_ms);
+                }
                 self.opened.push(json!({ "task_id": id, "number": number, "worker": worker, "claim_id": claim_id, "dispatch": dispatch }));
             }
             Effect::EndAttempt {
@@ -328,8 +336,16 @@ impl Plan {
                 error,
                 log,
             } => {
-                if outcome == AttemptOutcome::Lost {
-                    self.counts_of(after).lost += 1;
+                match outcome {
+                    AttemptOutcome::Lost => self.counts_of(after).lost += 1,
+                    AttemptOutcome::Succeeded => {
+                        let run_ms = self.now.ms_since(before.started_at.unwrap_or(self.now));
+                        self.durations.note(after, Measure::Run, run_ms);
+                    }
+                    AttemptOutcome::Failed
+                    | AttemptOutcome::Released
+                    | AttemptOutcome::Superseded
+                    | AttemptOutcome::Cancelled => {}
                 }
                 self.ends.insert((id, number), outcome);
                 self.ended.push(json!({ "task_id": id, "number": number, "outcome": outcome, "error": error, "log": log }));
@@ -435,6 +451,7 @@ impl Plan {
             execute!(&mut *tx, PUBLISH, Batch::of(&rows), now)?;
         }
         add_throughput(store, tx, self.now, &self.counts).await?;
+        add_durations(store, tx, self.now, &self.durations).await?;
         insert_audit(tx, self.now, &self.audit).await
     }
 }

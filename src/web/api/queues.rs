@@ -17,7 +17,7 @@ use super::{
     read::{cut, one_more},
 };
 use crate::{
-    domain::{ledger::Health, time::Time, words::words},
+    domain::{expectation::KindTimes, ledger::Health, sketch::Sketch, time::Time, words::words},
     store::{KeptFor, LedgerSample, QueueRow},
     web::{
         Site,
@@ -52,6 +52,8 @@ pub(super) struct QueueJson {
     /// Where each of the broker's numbers was read, and when.
     #[schema(value_type = Object)]
     detail: Value,
+    /// The first 50 of its kinds by name of which anything was measured in the last seven days; null in a list.
+    kinds: Option<Vec<KindJson>>,
 }
 
 impl QueueJson {
@@ -73,6 +75,50 @@ impl QueueJson {
             sampled_at: sample.as_ref().map(|sample| sample.at),
             health: health.as_str(),
             detail: sample.map_or_else(|| Value::Object(Default::default()), |sample| sample.detail),
+            kinds: None,
+        }
+    }
+}
+
+/// How long the tasks of one kind take on one queue, in the last seven days.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Kind)]
+pub(super) struct KindJson {
+    #[schema(example = "report.render")]
+    kind: String,
+    /// From when a task was due until a worker claimed it.
+    wait: DurationsJson,
+    /// Attempts that succeeded, from their claim to their end.
+    run: DurationsJson,
+}
+
+/// What 50, 95 and 99 of 100 did not exceed, right to 5 %; null when nothing was counted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Durations)]
+pub(super) struct DurationsJson {
+    samples: i64,
+    p50_ms: Option<i64>,
+    p95_ms: Option<i64>,
+    p99_ms: Option<i64>,
+}
+
+impl From<&Sketch> for DurationsJson {
+    fn from(sketch: &Sketch) -> Self {
+        Self {
+            samples: sketch.count(),
+            p50_ms: sketch.percentile_ms(50),
+            p95_ms: sketch.percentile_ms(95),
+            p99_ms: sketch.percentile_ms(99),
+        }
+    }
+}
+
+impl From<KindTimes> for KindJson {
+    fn from(times: KindTimes) -> Self {
+        Self {
+            wait: DurationsJson::from(&times.wait),
+            run: DurationsJson::from(&times.run),
+            kind: times.kind,
         }
     }
 }
@@ -187,7 +233,12 @@ pub(super) async fn list(
     Ok(Json(QueuePage { items, next }))
 }
 
+/// Kinds that are told with a queue.
+const KINDS: i64 = 50;
+
 /// Get a queue
+///
+/// The newest reading of its ledger, and how long the tasks of its kinds wait and run.
 #[utoipa::path(
     get, operation_id = "get_queue", path = "/queues/{name}", tag = "Reading", security(("token" = ["read"])),
     params(("name" = String, Path, description = "The queue's name.")),
@@ -204,7 +255,10 @@ pub(super) async fn get(
     let queue = find(&site, &name).await?;
     let sample = site.store.latest_sample(&queue.name).await?;
     let now = site.store.now().await?;
-    Ok(Json(QueueJson::new(queue, sample, now, site.numbers_fresh_for)))
+    let kinds = site.store.times_of_kinds(&queue.name, now, KINDS).await?;
+    let mut queue = QueueJson::new(queue, sample, now, site.numbers_fresh_for);
+    queue.kinds = Some(kinds.into_iter().map(KindJson::from).collect());
+    Ok(Json(queue))
 }
 
 /// How far back samples are read when nobody says.

@@ -45,7 +45,8 @@ pub(super) struct CreateTask {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, example = "2026-03-31T22:00:00Z")]
     available_at: Given<String>,
-    /// How long one attempt should take at most, in seconds. A longer one is shown as `overdue`; nothing is killed.
+    /// How long one attempt should take at most, in seconds. A longer one is shown as `overdue`; nothing is killed. Without
+    /// it, what is usual for the kind counts.
     #[serde(default)]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 31536000)]
     timeout_s: Given<i64>,

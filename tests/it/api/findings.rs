@@ -319,7 +319,9 @@ async fn a_queue_shows_its_newest_reading_and_how_old_it_is() {
         );
         assert_eq!(c["health"], "unknown", "16 s are more than three intervals");
         assert_eq!((&c["queued"], &c["messages_ready"]), (&json!(5), &Value::Null));
-        assert_eq!(program.get("/queues/a").await.expect(200), *a);
+        let mut one = a.clone();
+        one["kinds"] = json!([]);
+        assert_eq!(program.get("/queues/a").await.expect(200), one);
         let first = program.get("/queues?limit=2").await.expect(200);
         let next = first["next"].as_str().expect("more");
         let second = program

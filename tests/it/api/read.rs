@@ -1,5 +1,7 @@
 //! Lists, timelines, attempts: filters and pages.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Program, id_of, wrong_fields};
@@ -191,5 +193,34 @@ async fn an_unknown_task_has_no_timeline() {
         for id in ["019b7a6e-7c00-7000-8000-000000000001", "none"] {
             program.get(&format!("/tasks/{id}{path}")).await.expect(404);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_tells_how_long_the_tasks_of_its_kinds_wait_and_run() {
+    for program in Program::on_each().await {
+        let clock = &program.site.store.clock;
+        for _ in 0..2 {
+            let id = program.started("report").await;
+            clock.advance(Duration::from_secs(10));
+            program.claim(&id, "c1").await.expect(200);
+            clock.advance(Duration::from_secs(25));
+            program.report(&id, 1, "succeed", json!({})).await.expect(200);
+        }
+        program.running("report").await;
+        let queue = program.get("/queues/report").await.expect(200);
+        let [kind] = queue["kinds"].as_array().expect("kinds").as_slice() else {
+            panic!("{queue}");
+        };
+        assert_eq!(kind["kind"], "report");
+        assert_eq!(
+            (&kind["wait"]["samples"], &kind["run"]["samples"]),
+            (&json!(3), &json!(2))
+        );
+        for (measure, percentile, ms) in [("wait", "p99_ms", 10_000), ("run", "p50_ms", 25_000)] {
+            let told = kind[measure][percentile].as_i64().expect("measured");
+            assert!((told - ms).abs() <= ms / 20, "{measure}: {told} ms, not {ms}");
+        }
+        program.site.close().await;
     }
 }

@@ -12,4 +12,5 @@ mod settings;
 mod stage;
 mod support;
 mod tasks;
+mod unusual;
 mod words;

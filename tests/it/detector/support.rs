@@ -3,6 +3,7 @@
 use unstuck::{
     domain::{
         evidence::{Evidence, Figure, Source},
+        expectation::Usual,
         finding::{About, Incident, Stall, Subject, Verdict},
         observation::{
             Activity, Blind, Blindness, BrokerSight, DeadLetter, DeathCause, Mismatch, Numbers, Presence,
@@ -24,6 +25,7 @@ use unstuck::{
                 Lapsed, PublishCauses, Suspect, Takers, Timed, Unpublished, WorkerPresence, lapsed,
                 message_lost, overdue, unpublished,
             },
+            unusual::{LongRun, unusual},
         },
         task::{AttemptOutcome, State},
         time::Time,
@@ -280,6 +282,23 @@ fn stalls() -> Vec<Stall> {
         },
         at(0),
     ));
+    let long = LongRun {
+        suspect: suspect(),
+        kind: "report".into(),
+        worker: None,
+        started_at: at(-61_000),
+        lease_expires_at: at(1),
+    };
+    let usual = Usual {
+        samples: 60,
+        p50_ms: 1_000,
+        p99_ms: 2_000,
+        longest_ms: 3_000,
+        since: at(-86_400_000),
+        limit_ms: 60_000,
+        watched_at: None,
+    };
+    all.extend(unusual(long, &usual, at(0), &THRESHOLDS));
     all.extend([State::Running, State::Failed].into_iter().filter_map(|state| {
         let lost = || run(Some(AttemptOutcome::Lost));
         crash_loop(

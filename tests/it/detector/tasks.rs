@@ -281,6 +281,7 @@ fn open(verdict: Verdict) -> OpenStall {
     );
     OpenStall {
         verdict,
+        variant: Variant::Plain,
         dispatch: 2,
         attempt: 1,
         since: at(0),
@@ -349,6 +350,14 @@ fn a_stall_is_over_when_its_task_says_so() {
     extended.timeout_s = Some(3600);
     assert_eq!(
         over(&extended, at(10_000), &THRESHOLDS),
+        Some(CloseReason::Extended)
+    );
+    let mut unusual = open(Verdict::Overdue);
+    (unusual.variant, unusual.timeout_s) = (Variant::Unusual, None);
+    assert_eq!(over(&unusual, at(10_000), &THRESHOLDS), None, "only a look tells");
+    unusual.timeout_s = Some(3600);
+    assert_eq!(
+        over(&unusual, at(10_000), &THRESHOLDS),
         Some(CloseReason::Extended)
     );
     let mut dead = open(Verdict::Overdue);

@@ -5,6 +5,7 @@ mod access;
 mod actions;
 mod cross_site;
 mod hostile;
+mod running;
 mod selection;
 mod stage;
 mod wild;

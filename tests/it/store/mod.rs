@@ -2,5 +2,6 @@
 
 mod accounts;
 mod broker_queues;
+mod durations;
 mod findings;
 mod tasks;

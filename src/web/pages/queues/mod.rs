@@ -1,5 +1,6 @@
 //! `/admin/queues`: the ledger of every queue.
 
+mod kinds;
 pub(super) mod ledger;
 mod show;
 

@@ -10,7 +10,10 @@ use axum::{
 use axum_extra::extract::Query;
 use serde::Deserialize;
 
-use super::ledger::{self, Row};
+use super::{
+    kinds::Kinds,
+    ledger::{self, Row},
+};
 use crate::{
     domain::{
         broker_queue::{BrokerConsumer, BrokerQueue, Setting},
@@ -97,6 +100,7 @@ struct QueuePage {
     stalls: Vec<Card>,
     stalls_left: bool,
     hour: Counts,
+    kinds: Kinds,
 }
 
 impl QueuePage {
@@ -175,6 +179,7 @@ pub(super) async fn show(
         hour: store
             .throughput(c.now - Duration::from_secs(3600), Some(&name))
             .await?,
+        kinds: Kinds::of(store, &name, c.now).await?,
         queue,
         row,
         range,

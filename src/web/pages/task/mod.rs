@@ -3,6 +3,7 @@
 mod act;
 mod documents;
 mod timeline;
+mod usual;
 
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ struct TaskPage {
     view: TaskView,
     offers: Vec<Offer>,
     lease_alive: bool,
+    /// What is usual for the kind of a task that runs.
+    usual: Option<usual::Told>,
     stalls: Vec<Finding>,
     /// Stalls that have closed, the newest of them.
     closed: Vec<Finding>,
@@ -157,7 +160,9 @@ async fn show(
     let findings = findings.iter().map(|row| Finding::of_stall(c.l, row, c.now));
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
+    let usual = usual::tell(&site.store, &c, &view).await?;
     html(&TaskPage {
+        usual,
         name: row::name(view.title.as_deref(), &view.task.kind),
         offers: Offer::all(&view.task, c.now),
         lease_alive: view.task.lease_alive(c.now),
