@@ -20,10 +20,10 @@ fmt: ## formats what `make check` looks at
 test: ## everything, on a private RabbitMQ and PostgreSQL and in Chromium; the last line is the count
 	@scripts/test.sh
 
-test-fast: ## the quick part of it: no faults, no browser
+test-fast: ## the quick part of it: no faults, no model, no browser
 	@scripts/test.sh fast
 
-faults: ## only what kills, stops and cuts things, and the whole fault lab; ONLY=F18,F29 SEED=7 for some of the lab
+faults: ## only what kills, stops and cuts things, the protocol's model, and the whole fault lab; ONLY=F18,F29 SEED=7 for some of the lab
 	@LAB_ONLY='$(ONLY)' LAB_SEED='$(SEED)' scripts/test.sh faults
 
 browser: ## only the browser tests

@@ -7,6 +7,7 @@ mod detector;
 mod faults;
 mod journeys;
 mod lab;
+mod model;
 mod pages;
 mod rabbitmq;
 mod store;
