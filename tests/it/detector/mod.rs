@@ -6,6 +6,7 @@ mod head;
 mod histories;
 mod passes;
 mod proofs;
+mod queue_world;
 mod real;
 mod rules;
 mod settings;
