@@ -16,10 +16,13 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::link::RequestError;
-use super::management::QueueDetail;
 use super::message::{DEAD_AT, DEAD_REASON, parse, short};
 use super::probe::Probe;
 use super::reading::BrokerReader;
+use crate::domain::{
+    broker_version::BrokerVersion,
+    queue_setup::{DELIVERY_LIMIT_DEFAULT, DeliveryLimit},
+};
 
 /// Most messages of one look.
 const LOOKED_AT: u16 = 1_000;
@@ -30,8 +33,6 @@ const LOOK: Duration = Duration::from_secs(4);
 const NEXT: Duration = Duration::from_secs(1);
 /// A quorum queue that gives a message up after fewer deliveries is not looked at.
 const DELIVERY_LIMIT_MIN: i64 = 100;
-/// What a quorum queue has without an argument from RabbitMQ 4.0 on.
-const DELIVERY_LIMIT_DEFAULT: i64 = 20;
 
 /// A task's message on a dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,44 +97,19 @@ impl BrokerReader {
             .queue(queue)
             .await
             .map_err(|error| unavailable(error.to_string()))?;
-        let version = self.version().await;
-        match delivery_limit(&detail, version.as_deref()) {
+        let version = self.version().await.as_deref().and_then(BrokerVersion::parse);
+        let limit = match detail.setup.delivery_limit(version) {
+            DeliveryLimit::Never => None,
+            DeliveryLimit::After(limit) => Some(limit),
+            // The lowest it could be.
+            DeliveryLimit::Unknown => Some(DELIVERY_LIMIT_DEFAULT),
+        };
+        match limit {
             Some(delivery_limit) if delivery_limit < DELIVERY_LIMIT_MIN => {
                 Err(NoLook::Harmful { delivery_limit })
             }
             limit => look(self.probe(), queue, limit).await.map_err(unavailable),
         }
-    }
-}
-
-/// After how many deliveries the queue gives a message up; None: never. What is not known counts as the lowest it could be.
-fn delivery_limit(detail: &QueueDetail, version: Option<&str>) -> Option<i64> {
-    if detail.queue_type.as_deref() == Some("classic") {
-        return None;
-    }
-    let set = [
-        detail
-            .arguments
-            .as_ref()
-            .and_then(|arguments| arguments.get("x-delivery-limit")),
-        detail
-            .policy_definition
-            .as_ref()
-            .and_then(|policy| policy.get("delivery-limit")),
-    ];
-    let set = set
-        .into_iter()
-        .flatten()
-        .filter_map(serde_json::Value::as_i64)
-        .min();
-    let before_4 = version
-        .and_then(|version| version.split('.').next()?.parse::<u32>().ok())
-        .is_some_and(|major| major < 4);
-    match set {
-        Some(limit) if limit >= 0 => Some(limit),
-        Some(_) => None,
-        None if before_4 => None,
-        None => Some(DELIVERY_LIMIT_DEFAULT),
     }
 }
 
@@ -254,45 +230,4 @@ fn letter(properties: &BasicProperties, body: &[u8]) -> Option<DeadLetter> {
         cause,
         died_at: died_at.and_then(|since| UNIX_EPOCH.checked_add(since)),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    #[test]
-    fn a_queue_that_could_drop_what_is_looked_at_has_a_limit() {
-        let queue = |queue_type: &str, arguments: Value, policy: Value| QueueDetail {
-            queue_type: Some(queue_type.to_owned()),
-            arguments: arguments.as_object().cloned(),
-            policy_definition: policy.as_object().cloned(),
-            ..QueueDetail::default()
-        };
-        let limited = || json!({"x-delivery-limit": 10_000});
-        for (detail, version, expected) in [
-            (queue("classic", json!({}), json!({})), Some("4.1.0"), None),
-            (queue("quorum", json!({}), json!({})), Some("3.13.7"), None),
-            (queue("quorum", json!({}), json!({})), Some("4.0.0"), Some(20)),
-            (queue("quorum", json!({}), json!({})), None, Some(20)),
-            (queue("quorum", limited(), json!({})), Some("4.0.0"), Some(10_000)),
-            (
-                queue("quorum", limited(), json!({"delivery-limit": 5})),
-                Some("3.10.8"),
-                Some(5),
-            ),
-            (
-                queue("quorum", json!({"x-delivery-limit": -1}), json!({})),
-                Some("4.0.0"),
-                None,
-            ),
-            (QueueDetail::default(), Some("4.0.0"), Some(20)),
-        ] {
-            assert_eq!(
-                delivery_limit(&detail, version),
-                expected,
-                "{version:?} {detail:?}"
-            );
-        }
-    }
 }

@@ -321,9 +321,11 @@ fn combine(
         .details
         .as_ref()
         .and_then(|(at, details)| Some((*at, details.get(queue)?.clone()?)));
-    let queue_type = totals
-        .and_then(|totals| totals.queue_type.clone())
-        .or_else(|| detail.as_ref().and_then(|(_, detail)| detail.queue_type.clone()));
+    let queue_type = totals.and_then(|totals| totals.queue_type.clone()).or_else(|| {
+        detail
+            .as_ref()
+            .and_then(|(_, detail)| detail.setup.queue_type.clone())
+    });
     let probe_origin = Origin {
         source: Source::Probe,
         read_at: at,

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     evidence::{Figure, Source},
     finding::Variant,
+    queue_setup::AckTimeout,
     time::Time,
     words::words,
 };
@@ -167,15 +168,6 @@ pub struct Mismatch {
     pub actual: String,
     /// Messages can be lost by it.
     pub harmful: bool,
-}
-
-/// After how long the broker takes a delivery back that nobody acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckTimeout {
-    Never,
-    AfterMs(i64),
-    /// It is not told: nothing is said about deadlines.
-    Unknown,
 }
 
 /// The broker's numbers of a queue. Each is absent when the broker did not give it.

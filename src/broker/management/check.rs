@@ -1,12 +1,12 @@
 //! How an existing queue differs from the one Unstuck would have declared, and whether that hurts.
 
-use serde_json::Value;
-
-use super::QueueDetail;
-use crate::broker::topology::{QueueSpec, QueueType};
+use crate::{
+    broker::topology::{QueueSpec, QueueType},
+    domain::queue_setup::QueueSetup,
+};
 
 /// Below this a quorum queue gives a message up while its task may still have attempts left.
-const DELIVERY_LIMIT_LOW: u64 = 100;
+const DELIVERY_LIMIT_LOW: i64 = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -27,7 +27,7 @@ pub enum Severity {
 }
 
 /// What RabbitMQ tells about the queue, held against `spec`. What it does not tell is no difference.
-pub fn differences(spec: &QueueSpec, actual: &QueueDetail) -> Vec<Difference> {
+pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut note = |argument: &str, expected: &str, actual: String, severity: Severity| {
         found.push(Difference {
@@ -68,22 +68,20 @@ pub fn differences(spec: &QueueSpec, actual: &QueueDetail) -> Vec<Difference> {
             severity,
         );
     }
-    let (Some(arguments), Some(policy)) = (&actual.arguments, &actual.policy_definition) else {
+    if !actual.is_whole() {
         return found;
-    };
-    // An argument `x-name` and a policy's `name` mean the same; RabbitMQ takes the argument for most.
-    let effective = |name: &str| arguments.get(&format!("x-{name}")).or_else(|| policy.get(name));
-    match effective("dead-letter-exchange") {
+    }
+    match actual.get("dead-letter-exchange") {
         None => note(
             "x-dead-letter-exchange",
             "\"\"",
             "none".to_owned(),
             Severity::Harmful,
         ),
-        Some(Value::String(exchange)) if exchange.is_empty() => {
-            let routing_key = effective("dead-letter-routing-key").and_then(Value::as_str);
-            if routing_key != Some(spec.dead_name().as_str()) {
-                let actual = routing_key.unwrap_or("none").to_owned();
+        Some(exchange) if exchange.text().is_empty() => {
+            let routing_key = actual.get("dead-letter-routing-key").map(|key| key.text());
+            if routing_key.as_deref() != Some(spec.dead_name().as_str()) {
+                let actual = routing_key.unwrap_or_else(|| "none".to_owned());
                 note(
                     "x-dead-letter-routing-key",
                     &spec.dead_name(),
@@ -96,27 +94,27 @@ pub fn differences(spec: &QueueSpec, actual: &QueueDetail) -> Vec<Difference> {
         Some(other) => note(
             "x-dead-letter-exchange",
             "\"\"",
-            shown(other),
+            other.text(),
             Severity::Tolerable,
         ),
     }
     for name in ["message-ttl", "expires", "max-length", "max-length-bytes"] {
-        if let Some(limit) = effective(name) {
-            let refuses = effective("overflow")
-                .and_then(Value::as_str)
-                .is_some_and(|mode| mode.starts_with("reject-publish"));
+        if let Some(limit) = actual.get(name) {
+            let refuses = actual
+                .get("overflow")
+                .is_some_and(|mode| mode.text().starts_with("reject-publish"));
             let severity = if name.starts_with("max-length") && refuses {
                 Severity::Tolerable
             } else {
                 Severity::Harmful
             };
-            note(&format!("x-{name}"), "none", shown(limit), severity);
+            note(&format!("x-{name}"), "none", limit.text(), severity);
         }
     }
     let quorum = actual.queue_type.as_deref() == Some(QueueType::Quorum.as_str());
-    if let Some(limit) = effective("delivery-limit")
-        .and_then(Value::as_u64)
-        .filter(|limit| quorum && *limit < DELIVERY_LIMIT_LOW)
+    if let Some(limit) = actual
+        .number("delivery-limit")
+        .filter(|limit| quorum && (0..DELIVERY_LIMIT_LOW).contains(limit))
     {
         note(
             "x-delivery-limit",
@@ -127,7 +125,7 @@ pub fn differences(spec: &QueueSpec, actual: &QueueDetail) -> Vec<Difference> {
     }
     let classic = actual.queue_type.as_deref() == Some(QueueType::Classic.as_str());
     if let Some(highest) = spec.max_priority.filter(|_| classic) {
-        let actual = arguments.get("x-max-priority").and_then(Value::as_u64);
+        let actual = actual.number("max-priority");
         if actual != Some(highest.into()) {
             let actual = actual.map_or("none".to_owned(), |actual| actual.to_string());
             note(
@@ -141,28 +139,21 @@ pub fn differences(spec: &QueueSpec, actual: &QueueDetail) -> Vec<Difference> {
     found
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Map, json};
+    use serde_json::{Map, Value, json};
 
-    fn detail(queue_type: &str, arguments: Value) -> QueueDetail {
+    fn detail(queue_type: &str, arguments: Value) -> QueueSetup {
         let Value::Object(arguments) = arguments else {
             panic!("an object")
         };
-        QueueDetail {
+        QueueSetup {
             queue_type: Some(queue_type.to_owned()),
             durable: Some(true),
             arguments: Some(arguments),
             policy_definition: Some(Map::new()),
-            ..QueueDetail::default()
+            ..QueueSetup::default()
         }
     }
 
@@ -199,10 +190,10 @@ mod tests {
                 ("x-delivery-limit", "3", Severity::Harmful),
             ]
         );
-        let transient = QueueDetail {
+        let transient = QueueSetup {
             durable: Some(false),
             auto_delete: Some(true),
-            ..QueueDetail::default()
+            ..QueueSetup::default()
         };
         assert_eq!(
             named(&differences(&spec, &transient)),
@@ -240,7 +231,7 @@ mod tests {
     #[test]
     fn what_the_broker_does_not_tell_is_no_difference() {
         assert_eq!(
-            differences(&QueueSpec::new("q", QueueType::Quorum), &QueueDetail::default()),
+            differences(&QueueSpec::new("q", QueueType::Quorum), &QueueSetup::default()),
             []
         );
     }

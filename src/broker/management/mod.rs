@@ -3,13 +3,11 @@
 //! The API lags, leaves fields out, and can be off, refused or frozen: every field is optional, every request ends
 //! within seconds, and what is absent stays absent. Which number is how old: `reading`.
 
-mod ack_timeout;
 mod check;
 mod client;
 mod link;
 mod queues;
 
-pub use ack_timeout::{AckTimeout, ack_timeout};
 pub use check::{Difference, Severity, differences};
 pub use client::{Management, ManagementError};
 pub use link::ManagementLink;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{Management, ManagementError};
+use crate::domain::queue_setup::QueueSetup;
 
 /// Largest page RabbitMQ gives.
 const PAGE: usize = 500;
@@ -40,19 +41,8 @@ pub struct QueueTotals {
 /// or a broker restart.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct QueueDetail {
-    /// `classic`, `quorum` or `stream`.
-    pub queue_type: Option<String>,
-    pub durable: Option<bool>,
-    pub auto_delete: Option<bool>,
-    pub exclusive: Option<bool>,
-    /// What it was declared with.
-    pub arguments: Option<Map<String, Value>>,
-    pub policy: Option<String>,
-    /// What its policies set on top of the arguments.
-    pub policy_definition: Option<Map<String, Value>>,
+    pub setup: QueueSetup,
     pub state: Option<String>,
-    /// Nodes that hold a copy of a quorum queue.
-    pub members: Option<usize>,
     pub consumers: Option<u64>,
     pub messages_ready: Option<u64>,
     pub messages_unacknowledged: Option<u64>,
@@ -275,15 +265,17 @@ impl QueueDetail {
         };
         let statistics = item.get("message_stats").unwrap_or(&Value::Null);
         Self {
-            queue_type: text(item, "type"),
-            durable: flag("durable"),
-            auto_delete: flag("auto_delete"),
-            exclusive: flag("exclusive"),
-            arguments: object("arguments"),
-            policy: text(item, "policy"),
-            policy_definition: object("effective_policy_definition"),
+            setup: QueueSetup {
+                queue_type: text(item, "type"),
+                durable: flag("durable"),
+                auto_delete: flag("auto_delete"),
+                exclusive: flag("exclusive"),
+                arguments: object("arguments"),
+                policy: text(item, "policy"),
+                policy_definition: object("effective_policy_definition"),
+                members: item.get("members").and_then(Value::as_array).map(Vec::len),
+            },
             state: text(item, "state"),
-            members: item.get("members").and_then(Value::as_array).map(Vec::len),
             consumers: number(item, "consumers"),
             messages_ready: number(item, "messages_ready"),
             messages_unacknowledged: number(item, "messages_unacknowledged"),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         finding::{Stall, Variant, Verdict},
-        observation::AckTimeout,
+        queue_setup::AckTimeout,
         rules::{
             attempts::{cancel_ignored, crash_loop, double_run},
             over::{OpenStall, TOLD_MS},

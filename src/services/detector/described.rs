@@ -68,11 +68,7 @@ fn describe(queue: &QueueReading) -> Option<BrokerQueue> {
         consumers
     });
     Some(BrokerQueue {
-        queue_type: detail.queue_type.clone(),
-        durable: detail.durable,
-        policy: detail.policy.clone(),
-        arguments: detail.arguments.clone(),
-        policy_definition: detail.policy_definition.clone(),
+        setup: detail.setup.clone(),
         consumers,
     })
 }

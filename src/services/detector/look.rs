@@ -11,15 +11,16 @@ use super::{dead::Graveyard, described::Descriptions};
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
-        management::{self, Counters, ManagementLink, Severity, ack_timeout, differences},
+        management::{Counters, ManagementLink, Severity, differences},
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
         broker_queue::BrokerQueue,
+        broker_version::BrokerVersion,
         evidence::{Figure, Source},
         observation::{
-            AckTimeout, Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing,
-            QueueSettings, QueueSight, Snapshot, lag_ms,
+            Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing, QueueSettings,
+            QueueSight, Snapshot, lag_ms,
         },
         time::Time,
     },
@@ -310,31 +311,23 @@ impl View<'_> {
     /// How the queue is set up, from settings that are young enough and whole.
     fn settings(&self, reading: &QueueReading, row: &QueueRow) -> Option<QueueSettings> {
         let detail = reading.detail.as_ref()?;
-        let whole = detail.arguments.is_some() && detail.policy_definition.is_some();
-        if !whole || self.age(reading.detail_at?) > self.kept {
+        if !detail.setup.is_whole() || self.age(reading.detail_at?) > self.kept {
             return None;
         }
-        let queue_type = if row.queue_type == QueueType::Classic.as_str() {
-            QueueType::Classic
-        } else {
-            QueueType::Quorum
-        };
-        let spec = QueueSpec::new(&row.name, queue_type);
-        let mismatches = differences(&spec, detail).into_iter().map(|difference| Mismatch {
-            argument: difference.argument,
-            expected: difference.expected,
-            actual: difference.actual,
-            harmful: difference.severity == Severity::Harmful,
-        });
+        let spec = QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type));
+        let mismatches = differences(&spec, &detail.setup)
+            .into_iter()
+            .map(|difference| Mismatch {
+                argument: difference.argument,
+                expected: difference.expected,
+                actual: difference.actual,
+                harmful: difference.severity == Severity::Harmful,
+            });
         Some(QueueSettings {
             mismatches: mismatches.collect(),
-            ack_timeout: match ack_timeout(self.reading.version.as_deref(), detail) {
-                management::AckTimeout::Never => AckTimeout::Never,
-                management::AckTimeout::After(timeout) => {
-                    AckTimeout::AfterMs(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 100))
-                }
-                management::AckTimeout::Unknown => AckTimeout::Unknown,
-            },
+            ack_timeout: detail
+                .setup
+                .ack_timeout(self.reading.version.as_deref().and_then(BrokerVersion::parse)),
         })
     }
 

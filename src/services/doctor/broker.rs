@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use super::{Grade, Note, What, quoted, text};
 use crate::{
     broker::{BrokerConfig, DownCause, LinkState, Management, ManagementError, Probe, management::Overview},
-    domain::evidence::Arg,
+    domain::{broker_version::BrokerVersion, evidence::Arg},
 };
 
 /// The oldest RabbitMQ that Unstuck is tested with.
-const OLDEST: (u32, u32) = (3, 10);
+const OLDEST: BrokerVersion = BrokerVersion::new(3, 10);
 
 /// Whether the broker can be asked over AMQP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(super) async fn management(
     };
     let version = overview.version.clone().unwrap_or_default();
     let args = [address(), ("version", text(&version))];
-    let mut notes = vec![match parse_version(&version) {
+    let mut notes = vec![match BrokerVersion::parse(&version) {
         Some(found) if found < OLDEST => Note::new("management", Grade::Wrong, What::BrokerOld, args),
         Some(_) | None => Note::new("management", Grade::Fine, What::ManagementUp, args),
     }];
@@ -112,10 +112,4 @@ fn refused(error: &ManagementError, address: impl Fn() -> (&'static str, Arg)) -
         | ManagementError::Garbage { .. }
         | ManagementError::TooLarge => wrong(What::ManagementStrange),
     }
-}
-
-/// The first two numbers of a version such as `3.10.8` or `4.3.0-rc.1`.
-pub(super) fn parse_version(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.split('.');
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

@@ -180,7 +180,7 @@ async fn settled(management: &Management, queue: &str) -> Result<QueueDetail, Ma
     loop {
         let detail = management.queue(queue).await?;
         tries -= 1;
-        if detail.arguments.is_some() && detail.policy_definition.is_some() || tries == 0 {
+        if detail.setup.is_whole() || tries == 0 {
             return Ok(detail);
         }
         tokio::time::sleep(SETTLE_PAUSE).await;

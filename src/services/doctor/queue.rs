@@ -2,21 +2,22 @@
 
 use std::collections::HashMap;
 
-use super::{Grade, Note, What, broker::parse_version, quoted, text};
+use super::{Grade, Note, What, quoted, text};
 use crate::{
     broker::{
         ManagementError, Probed, QueueSpec,
         management::{Difference, QueueDetail, Severity, differences},
     },
-    domain::evidence::Arg,
+    domain::{
+        broker_version::BrokerVersion,
+        evidence::Arg,
+        queue_setup::{AckTimeout, QueueSetup},
+    },
 };
 
 /// A consumer that takes so many messages ahead keeps them from the others. Unstuck's own workers take no more than
 /// they run at once.
 const HOARD: u64 = 250;
-/// From this version on the broker takes no delivery back from a consumer of a classic queue, however long it is silent
-/// (RabbitMQ 4.3 release notes, `consumer_timeout`).
-const CLASSIC_NEVER_TIMES_OUT: (u32, u32) = (4, 3);
 
 /// What the rules need to know beside the queue itself.
 #[derive(Clone, Debug, Default)]
@@ -56,10 +57,10 @@ pub(super) fn examine(
         }
         None => return vec![note(Grade::Wrong, What::QueueUnknown, vec![])],
     };
-    if detail.arguments.is_none() || detail.policy_definition.is_none() {
+    if !detail.setup.is_whole() {
         return vec![note(Grade::Wrong, What::QueueUnsettled, vec![])];
     }
-    let mut notes: Vec<Note> = differences(spec, &detail)
+    let mut notes: Vec<Note> = differences(spec, &detail.setup)
         .into_iter()
         .map(|difference| {
             let args = vec![
@@ -71,7 +72,7 @@ pub(super) fn examine(
                 Severity::Harmful => Grade::Wrong,
                 Severity::Tolerable => Grade::Advice,
             };
-            note(grade, what(&difference), args).mended_by(mend(spec, &detail, &difference, around))
+            note(grade, what(&difference), args).mended_by(mend(spec, &detail.setup, &difference, around))
         })
         .collect();
     if matches!(presence.get(&spec.dead_name()), Some(Probed::Missing)) {
@@ -94,8 +95,8 @@ pub(super) fn examine(
             Some(_) | None => {}
         }
     }
-    let declared = detail.queue_type.as_deref();
-    if let (Some("quorum"), Some(1), Some(nodes)) = (declared, detail.members, around.nodes)
+    let declared = detail.setup.queue_type.as_deref();
+    if let (Some("quorum"), Some(1), Some(nodes)) = (declared, detail.setup.members, around.nodes)
         && nodes > 1
     {
         let args = vec![("nodes", Arg::Number(i64::try_from(nodes).unwrap_or(i64::MAX)))];
@@ -106,8 +107,8 @@ pub(super) fn examine(
         );
         notes.push(note(Grade::Wrong, What::OneMember, args).mended_by(grow));
     }
-    let version = around.version.as_deref().and_then(parse_version);
-    if declared == Some("classic") && version.is_some_and(|version| version >= CLASSIC_NEVER_TIMES_OUT) {
+    let version = around.version.as_deref().and_then(BrokerVersion::parse);
+    if declared == Some("classic") && detail.setup.ack_timeout(version) == AckTimeout::Never {
         notes.push(note(Grade::Advice, What::NeverTimesOut, vec![]));
     }
     if notes.is_empty() {
@@ -145,9 +146,9 @@ fn what(difference: &Difference) -> What {
 }
 
 /// The command that mends a difference: a policy where one can, else the queue must be declared anew.
-fn mend(spec: &QueueSpec, detail: &QueueDetail, difference: &Difference, around: &Surroundings) -> String {
+fn mend(spec: &QueueSpec, setup: &QueueSetup, difference: &Difference, around: &Surroundings) -> String {
     let (vhost, name) = (quoted(&around.vhost), &spec.name);
-    let in_arguments = detail
+    let in_arguments = setup
         .arguments
         .as_ref()
         .is_some_and(|arguments| arguments.contains_key(&difference.argument));
@@ -171,7 +172,7 @@ fn mend(spec: &QueueSpec, detail: &QueueDetail, difference: &Difference, around:
             policy(serde_json::json!({ "delivery-limit": spec.delivery_limit }))
         }
         "x-message-ttl" | "x-expires" | "x-max-length" | "x-max-length-bytes" if !in_arguments => {
-            let set = detail.policy.as_deref().unwrap_or("POLICY");
+            let set = setup.policy.as_deref().unwrap_or("POLICY");
             format!("rabbitmqctl clear_policy -p {vhost} {}", quoted(set))
         }
         _ => anew(),
@@ -202,12 +203,16 @@ mod tests {
             Value::Object(map) => map,
             _ => Map::new(),
         };
-        QueueDetail {
+        let setup = QueueSetup {
             queue_type: Some("quorum".to_owned()),
             durable: Some(true),
             arguments: Some(object(arguments)),
             policy: Some("limits".to_owned()),
             policy_definition: Some(object(policy)),
+            ..QueueSetup::default()
+        };
+        QueueDetail {
+            setup,
             ..QueueDetail::default()
         }
     }
@@ -286,7 +291,7 @@ mod tests {
         };
         let mut queue = detail(declared(), json!({}));
         queue.consumer_details = Some(vec![hoarder]);
-        queue.members = Some(1);
+        queue.setup.members = Some(1);
         let keys = |around: &Surroundings| -> Vec<What> {
             said(queue.clone(), around)
                 .into_iter()
@@ -314,7 +319,10 @@ mod tests {
     fn a_queue_that_could_not_be_read_is_never_fine() {
         let spec = QueueSpec::new("q", QueueType::Quorum);
         let bare = QueueDetail {
-            queue_type: Some("quorum".to_owned()),
+            setup: QueueSetup {
+                queue_type: Some("quorum".to_owned()),
+                ..QueueSetup::default()
+            },
             ..QueueDetail::default()
         };
         for detail in [None, Some(Err(ManagementError::TimedOut)), Some(Ok(bare))] {
@@ -329,7 +337,7 @@ mod tests {
             json!({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q.dead", "x-max-priority": 10}),
             json!({}),
         );
-        queue.queue_type = Some("classic".to_owned());
+        queue.setup.queue_type = Some("classic".to_owned());
         let spec = QueueSpec::new("q", QueueType::Classic);
         for (version, expected) in [("4.2.1", What::QueueFine), ("4.3.0", What::NeverTimesOut)] {
             let around = Surroundings {

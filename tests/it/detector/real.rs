@@ -418,7 +418,7 @@ async fn a_queue_that_loses_messages_by_its_arguments_is_told_and_one_of_another
     // The broker lists policies some seconds after the queue.
     let told = |queue: &QueueReading| {
         let detail = queue.detail.as_ref();
-        detail.is_some_and(|detail| detail.policy_definition.is_some())
+        detail.is_some_and(|detail| detail.setup.is_whole())
     };
     scene.reads("its settings are told", told).await;
     let ids = scene.start(1).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use unstuck::domain::{
     finding::{CloseReason, Confidence, Scope, Verdict},
     ledger::Health,
-    observation::{AckTimeout, QueueSettings},
+    observation::QueueSettings,
+    queue_setup::AckTimeout,
     rules::{Ruling, settings::ack_deadline},
     transition::Event,
 };

@@ -10,6 +10,7 @@ use unstuck::{
         audit::AuditEntry,
         broker_queue::{BrokerConsumer, BrokerQueue},
         observation::{BrokerSight, Numbers, Presence, Publishing, QueueSight},
+        queue_setup::QueueSetup,
         report::ReportForm,
         ticket::Visibility,
     },
@@ -223,10 +224,12 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
         active: Some(true),
     };
     let described = BrokerQueue {
-        policy: Some(tag.to_owned()),
-        arguments: json!({ "x-dead-letter-exchange": tag }).as_object().cloned(),
+        setup: QueueSetup {
+            policy: Some(tag.to_owned()),
+            arguments: json!({ "x-dead-letter-exchange": tag }).as_object().cloned(),
+            ..QueueSetup::default()
+        },
         consumers: Some(vec![consumer]),
-        ..BrokerQueue::default()
     };
     let now = store.now().await.expect("the time");
     store

@@ -75,7 +75,7 @@ async fn a_reading_shows_what_waits_what_is_out_and_who_consumes() {
         );
         assert_eq!(seen.consumer_details.as_ref().unwrap()[0].prefetch, Some(2));
         let detail = seen.detail.as_ref().expect("settings");
-        assert_eq!(differences(&queue, detail), []);
+        assert_eq!(differences(&queue, &detail.setup), []);
         let gone = &reading.queues[&missing];
         assert_eq!(
             (gone.state, gone.ready, gone.unacknowledged),
@@ -151,7 +151,7 @@ async fn queues_with_odd_names_are_found_like_any_other() {
     assert_eq!(totals.len(), names.len());
     for name in &names {
         assert_eq!(
-            management.queue(name).await.unwrap().durable,
+            management.queue(name).await.unwrap().setup.durable,
             Some(true),
             "{name}"
         );
@@ -177,9 +177,9 @@ async fn a_foreign_queue_is_told_apart_by_what_would_lose_messages() {
     let found = eventually(Duration::from_secs(15), "the settings are there", async || {
         let detail = management.queue(&name).await.unwrap();
         detail
-            .policy_definition
-            .is_some()
-            .then(|| differences(&QueueSpec::new(&name, QueueType::Quorum), &detail))
+            .setup
+            .is_whole()
+            .then(|| differences(&QueueSpec::new(&name, QueueType::Quorum), &detail.setup))
     })
     .await;
     let named: Vec<_> = found

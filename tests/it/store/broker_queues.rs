@@ -3,6 +3,7 @@
 use serde_json::json;
 use unstuck::domain::{
     broker_queue::{BrokerConsumer, BrokerQueue},
+    queue_setup::QueueSetup,
     time::Time,
 };
 
@@ -16,11 +17,14 @@ fn described(consumers: &[&str]) -> BrokerQueue {
         active: Some(true),
     });
     BrokerQueue {
-        queue_type: Some("quorum".into()),
-        durable: Some(true),
-        arguments: json!({ "x-delivery-limit": 10_000 }).as_object().cloned(),
+        setup: QueueSetup {
+            queue_type: Some("quorum".into()),
+            durable: Some(true),
+            arguments: json!({ "x-delivery-limit": 10_000 }).as_object().cloned(),
+            members: Some(3),
+            ..QueueSetup::default()
+        },
         consumers: Some(consumers.collect()),
-        ..BrokerQueue::default()
     }
 }
 

@@ -16,8 +16,9 @@ use super::{
 };
 use crate::{
     domain::{
-        broker_queue::{BrokerConsumer, BrokerQueue, Setting},
+        broker_queue::{BrokerConsumer, BrokerQueue},
         finding::Scope,
+        queue_setup::Setting,
         time::Time,
         words::words,
     },
@@ -169,7 +170,7 @@ pub(super) async fn show(
         table: table(samples),
         settings: described
             .as_ref()
-            .map(|(_, queue)| queue.settings())
+            .map(|(_, queue)| queue.setup.settings())
             .unwrap_or_default(),
         consumers: consumers(described.as_ref()),
         described,
