@@ -116,6 +116,7 @@ refused-not_requeueable = It is { $state }; only queued and running tasks can be
 refused-lease_alive = Attempt { $attempt } is alive. Only a requeue by force, on the task’s page, takes the task away from it.
 refused-moved_on = It has moved on since the page was made, by somebody else or by an earlier press. Look at it again.
 refused-nothing_to_recover = Its lease is alive, or its message was put out again a moment ago.
+refused-nothing_to_resend = It is { $state }, and its message is not lost or was put out again lately.
 
 # One task.
 
@@ -188,6 +189,7 @@ event-claimed = Worker { $worker } took it: attempt { $attempt }
 event-taken_over = Worker { $worker } took it over: attempt { $attempt }
 event-attempt_lost = Attempt { $attempt } is lost: worker { $worker } stopped renewing its lease
 event-resent = The message of dispatch { $dispatch } was put out again: worker { $worker } stopped renewing its lease
+event-republished = The message of dispatch { $dispatch } was put out again automatically: the broker no longer held it
 event-resent-often = The message of dispatch { $dispatch } was put out again { $n } times, first at { $from }: worker { $worker } stopped renewing its lease
 event-retry_scheduled = Attempt { $attempt } failed; put on its queue again as dispatch { $dispatch }
 event-released = The worker handed it back; attempt { $attempt } does not count

@@ -208,6 +208,7 @@ closed-confirmed = the broker confirmed the message
 closed-claimed = a worker took the task
 closed-taken_over = another attempt took over
 closed-requeued = the task was put out again
+closed-resent = its message was put out again automatically
 closed-ended = the task ended
 closed-beating_again = the worker renewed its lease
 closed-extended = the timeout no longer applies

@@ -116,6 +116,7 @@ refused-not_requeueable = 任务处于“{ $state }”；只有排队中和运�
 refused-lease_alive = 第 { $attempt } 次尝试仍然存活。只有在任务页面上强制重新入队，才能取走该任务。
 refused-moved_on = 页面打开之后，它已有变化（他人操作，或按了两次）。请重新查看。
 refused-nothing_to_recover = 其租约有效，或消息刚刚已再次发出。
+refused-nothing_to_resend = 它的状态为{ $state }，其消息并未丢失，或刚刚再次发出过。
 
 # 单个任务。
 
@@ -188,6 +189,7 @@ event-claimed = 工作进程 { $worker } 取走任务：第 { $attempt } 次尝�
 event-taken_over = 工作进程 { $worker } 接手任务：第 { $attempt } 次尝试
 event-attempt_lost = 第 { $attempt } 次尝试已丢失：工作进程 { $worker } 停止续租
 event-resent = 第 { $dispatch } 次派发的消息已再次发出：工作进程 { $worker } 停止续租
+event-republished = 第 { $dispatch } 次派发的消息已自动再次发出：代理中已没有该消息
 event-resent-often = 第 { $dispatch } 次派发的消息已再次发出 { $n } 次，首次于 { $from }：工作进程 { $worker } 停止续租
 event-retry_scheduled = 第 { $attempt } 次尝试失败；作为第 { $dispatch } 次派发再次放入队列
 event-released = 工作进程交还了任务；第 { $attempt } 次尝试不计入次数

@@ -208,6 +208,7 @@ closed-confirmed = 代理确认了消息
 closed-claimed = 工作进程取走了任务
 closed-taken_over = 另一次尝试已接手
 closed-requeued = 任务已重新入队
+closed-resent = 其消息已自动再次发出
 closed-ended = 任务已结束
 closed-beating_again = 工作进程已续租
 closed-extended = 超时不再适用

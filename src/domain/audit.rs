@@ -25,6 +25,8 @@ pub struct AuditEntry {
     pub reason: Option<String>,
     pub before: Option<Value>,
     pub after: Option<Value>,
+    /// The finding that an automatic action rests on; kept with what the action did.
+    pub finding: Option<Value>,
     pub request_id: Option<String>,
     pub address: Option<String>,
 }
@@ -46,6 +48,7 @@ impl AuditEntry {
             reason: None,
             before: None,
             after: None,
+            finding: None,
             request_id: None,
             address: None,
         }
@@ -54,10 +57,14 @@ impl AuditEntry {
     /// The same entry with what the action did to a task, or why it was refused.
     pub fn about(mut self, before: &Task, after: &Task, refusal: Option<&Refusal>) -> Self {
         self.before = Some(picture(before));
-        self.after = Some(match refusal {
+        let mut told = match refusal {
             None => picture(after),
             Some(refusal) => json!({ "state": after.state, "refused": refusal.code }),
-        });
+        };
+        if let (Some(told), Some(finding)) = (told.as_object_mut(), self.finding.take()) {
+            told.insert("finding".to_owned(), finding);
+        }
+        self.after = Some(told);
         self.outcome = if refusal.is_some() {
             AuditOutcome::Refused
         } else {

@@ -135,6 +135,8 @@ words! {
         Claimed = "claimed",
         TakenOver = "taken_over",
         Requeued = "requeued",
+        /// A policy put the same message out again.
+        Resent = "resent",
         Ended = "ended",
         /// The worker's heartbeats are back.
         BeatingAgain = "beating_again",

@@ -10,6 +10,7 @@ pub mod expectation;
 pub mod finding;
 pub mod ledger;
 pub mod observation;
+pub mod policy;
 pub mod queue_setup;
 pub mod report;
 pub mod retry;

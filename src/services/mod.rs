@@ -10,6 +10,7 @@ pub mod exec;
 pub mod form_seal;
 pub mod guard;
 pub mod lifecycle;
+pub mod policies;
 pub mod pruner;
 pub mod queues;
 pub mod recovery;

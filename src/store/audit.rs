@@ -114,6 +114,7 @@ impl From<Row> for AuditRow {
                 reason: row.reason,
                 before: row.before.map(|json| json.0),
                 after: row.after.map(|json| json.0),
+                finding: None,
                 request_id: row.request_id,
                 address: row.address,
             },

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Claim, Decision, Effect, Event, LeasePolicy, Refusal, RefusalCode, RequeueBy, Rules,
-    TAKE_OVER_GRACE,
+    Answer, Claim, Decision, Effect, Event, LeasePolicy, RESEND_EVERY, Refusal, RefusalCode, RequeueBy,
+    Rules, TAKE_OVER_GRACE,
 };
 use crate::domain::{
     retry,
@@ -80,6 +80,7 @@ impl Change {
             }
             Event::OnDispatch { event, .. } => self.apply(event, reported),
             Event::Recover => self.recover(),
+            Event::Resend { version, finding } => self.resend(*version, finding),
         }
     }
 }
@@ -494,6 +495,25 @@ impl Change {
         self.task.message_gone = false;
         self.effects.push(Effect::Publish { due_at: now });
         self.record("resent", json!({ "worker": self.task.worker }));
+        Ok(Answer::Done)
+    }
+
+    fn resend(&mut self, version: i64, finding: &Value) -> Verdict {
+        if self.task.version != version {
+            return Err(RefusalCode::MovedOn);
+        }
+        let now = self.rules.now;
+        let waited = self
+            .task
+            .resent_at
+            .is_none_or(|resent| now >= resent + RESEND_EVERY);
+        if self.task.state != State::Queued || self.task.published_at.is_none() || !waited {
+            return Err(RefusalCode::NothingToResend);
+        }
+        self.task.published_at = None;
+        self.task.resent_at = Some(now);
+        self.effects.push(Effect::Publish { due_at: now });
+        self.record("republished", json!({ "finding": finding }));
         Ok(Answer::Done)
     }
 }

@@ -66,6 +66,14 @@ pub enum Event {
     },
     /// `serve` looks after a running task whose lease is over: publish the same dispatch again, or end it.
     Recover,
+    /// A queued task's message is gone from the broker: publish the same dispatch again. Should the message be there
+    /// after all, the copy is discarded.
+    Resend {
+        /// The task's version when it was judged; at any other nothing is done.
+        version: i64,
+        /// Why: kept on the timeline.
+        finding: Value,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +112,9 @@ pub struct Rules {
 
 /// How long after a lease's end a take-over is waited for before `serve` puts the message out again.
 pub const TAKE_OVER_GRACE: Duration = Duration::from_secs(3);
+
+/// A queued task's message is put out again at most this often.
+pub const RESEND_EVERY: Duration = Duration::from_secs(600);
 
 /// What a decision means for the rest of the database; written in the transaction of the task itself.
 #[derive(Clone, Debug, PartialEq)]

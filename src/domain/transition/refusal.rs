@@ -34,6 +34,8 @@ words! {
         /// The task is at another dispatch than the one that was decided upon.
         MovedOn = "moved_on",
         NothingToRecover = "nothing_to_recover",
+        /// The task is not queued and confirmed, or its message was put out again lately.
+        NothingToResend = "nothing_to_resend",
     }
 }
 
@@ -116,6 +118,9 @@ impl Refusal {
             }
             RefusalCode::NothingToRecover => {
                 "its lease is alive, or its message was put out again a moment ago".into()
+            }
+            RefusalCode::NothingToResend => {
+                format!("the task is {state} and its message is not lost, or was put out again lately")
             }
         }
     }

@@ -61,6 +61,13 @@ fn claim(id: &str, dispatch: i64) -> Event {
     })
 }
 
+fn resend(version: i64) -> Event {
+    Event::Resend {
+        version,
+        finding: Value::Null,
+    }
+}
+
 fn requeue(lease: LeasePolicy) -> Event {
     Event::Requeue {
         by: RequeueBy::Person,
@@ -162,35 +169,42 @@ fn events() -> Vec<(&'static str, Event)> {
         ("force", requeue(LeasePolicy::Override)),
         ("cancel", Event::Cancel),
         ("recover", Event::Recover),
+        ("resend", resend(7)),
     ]
 }
 
 /// What each event leads to from each state: the state after it, or `-` where the guard refuses.
 const TABLE: &str = "
-                new       queued    running   running*  running!  succeeded failed    cancelled
-start           queued    -         -         -         -         -         -         -
-claim           -         running   -         running   -         -         -         -
-claim again     -         running   running   running   -         -         -         -
-heartbeat       -         -         running   running   running   -         -         -
-succeed         -         -         succeeded succeeded succeeded -         -         -
-fail            -         -         queued    queued    cancelled -         -         -
-fail for good   -         -         failed    failed    cancelled -         -         -
-release         -         -         queued    queued    cancelled -         -         -
-retry           -         -         -         -         -         -         queued    queued
-rerun           -         -         -         -         -         queued    -         -
-requeue         -         queued    -         queued    -         -         -         -
-force           -         queued    queued    queued    -         -         -         -
-cancel          cancelled cancelled running   running   running   -         -         -
-recover         -         -         -         running   cancelled -         -         -
+                new       queued    queued+   running   running*  running!  succeeded failed    cancelled
+start           queued    -         -         -         -         -         -         -         -
+claim           -         running   running   -         running   -         -         -         -
+claim again     -         running   running   running   running   -         -         -         -
+heartbeat       -         -         -         running   running   running   -         -         -
+succeed         -         -         -         succeeded succeeded succeeded -         -         -
+fail            -         -         -         queued    queued    cancelled -         -         -
+fail for good   -         -         -         failed    failed    cancelled -         -         -
+release         -         -         -         queued    queued    cancelled -         -         -
+retry           -         -         -         -         -         -         -         queued    queued
+rerun           -         -         -         -         -         -         queued    -         -
+requeue         -         queued    queued    -         queued    -         -         -         -
+force           -         queued    queued    queued    queued    -         -         -         -
+cancel          cancelled cancelled cancelled running   running   running   -         -         -
+recover         -         -         -         -         running   cancelled -         -         -
+resend          -         -         queued    -         -         -         -         -         -
 ";
 
-/// The columns of `TABLE`: `running*` has its lease over, `running!` too and was asked to cancel.
+/// The columns of `TABLE`: the broker confirmed the message of `queued+`; `running*` has its lease over, `running!` too and
+/// was asked to cancel.
 fn column(name: &str) -> Task {
     let lapsed = |task: Task| Task {
         lease_expires_at: Some(at(-5)),
         ..task
     };
     match name {
+        "queued+" => Task {
+            published_at: Some(at(-30)),
+            ..task(State::Queued)
+        },
         "running*" => lapsed(task(State::Running)),
         "running!" => Task {
             cancel_requested_at: Some(at(-5)),
@@ -287,6 +301,40 @@ fn within_the_grace_a_take_over_is_waited_for() {
 }
 
 #[test]
+fn a_lost_message_is_put_out_again_under_the_same_dispatch_and_no_other_version() {
+    let confirmed = column("queued+");
+    let moved = decide(&confirmed, &resend(6), None, &rules(at(0)));
+    assert_eq!(moved.answer.expect_err("moved").code, RefusalCode::MovedOn);
+    assert_eq!((moved.task, moved.effects), (confirmed.clone(), Vec::new()));
+    let done = decide(&confirmed, &resend(7), None, &rules(at(0)));
+    assert!(done.answer.is_ok());
+    let expected = Task {
+        published_at: None,
+        resent_at: Some(at(0)),
+        ..confirmed
+    };
+    assert_eq!(done.task, expected, "nothing else changes");
+    assert!(done.effects.contains(&Effect::Publish { due_at: at(0) }));
+    assert!(!done.effects.contains(&Effect::Unpublish));
+}
+
+#[test]
+fn a_message_that_was_put_out_again_is_not_put_out_again_at_once() {
+    let again = Task {
+        resent_at: Some(at(-30)),
+        ..column("queued+")
+    };
+    let every = i64::try_from(RESEND_EVERY.as_secs()).expect("seconds") - 30;
+    for (now, expected) in [
+        (at(every - 1), Err(RefusalCode::NothingToResend)),
+        (at(every), Ok(Answer::Done)),
+    ] {
+        let decision = decide(&again, &resend(7), None, &rules(now));
+        assert_eq!(decision.answer.map_err(|refusal| refusal.code), expected);
+    }
+}
+
+#[test]
 fn a_released_attempt_does_not_count() {
     let decision = decide(
         &task(State::Running),
@@ -321,9 +369,17 @@ fn a_policy_s_requeue_grants_nothing() {
 #[derive(Clone, Debug)]
 enum Step {
     Wait(i64),
-    Claim { worker: u8, stale: bool },
-    Report { attempt_back: i64, kind: u8 },
+    Claim {
+        worker: u8,
+        stale: bool,
+    },
+    Report {
+        attempt_back: i64,
+        kind: u8,
+    },
     Act(u8),
+    /// The broker confirms what is in the outbox.
+    Confirm,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -331,14 +387,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (1..40i64).prop_map(Step::Wait),
         (0..3u8, any::<bool>()).prop_map(|(worker, stale)| Step::Claim { worker, stale }),
         (0..3i64, 0..5u8).prop_map(|(attempt_back, kind)| Step::Report { attempt_back, kind }),
-        (0..7u8).prop_map(Step::Act),
+        (0..8u8).prop_map(Step::Act),
+        Just(Step::Confirm),
     ];
     prop::collection::vec(step, 1..60)
 }
 
 fn event_of(step: &Step, task: &Task) -> Option<Event> {
     Some(match step {
-        Step::Wait(_) => return None,
+        Step::Wait(_) | Step::Confirm => return None,
         Step::Claim { worker, stale } => Event::Claim(Claim {
             claim_id: format!("{worker}-{}", task.attempt),
             dispatch: Some(task.dispatch - i64::from(*stale)),
@@ -379,6 +436,7 @@ fn event_of(step: &Step, task: &Task) -> Option<Event> {
             3 => requeue(LeasePolicy::Respect),
             4 => requeue(LeasePolicy::Override),
             5 => Event::Cancel,
+            6 => resend(task.version),
             _ => Event::Recover,
         },
     })
@@ -394,6 +452,7 @@ proptest! {
         let mut row: Option<i64> = None;
         for step in &steps {
             if let Step::Wait(seconds) = step { now += seconds; }
+            if matches!(step, Step::Confirm) && row.take().is_some() { task.published_at = Some(at(now)); }
             let Some(event) = event_of(step, &task) else { continue };
             let reported = match &event {
                 Event::Succeed { attempt, .. } | Event::Fail { attempt, .. } | Event::Release { attempt } => ends.get(attempt).copied(),
@@ -424,7 +483,8 @@ proptest! {
             prop_assert_eq!(decision.task.state == State::Running, open.is_some());
             prop_assert!(decision.task.tries <= decision.task.max_attempts && decision.task.tries >= 0);
             if decision.task.state == State::Queued {
-                prop_assert!(row == Some(decision.task.dispatch), "a queued task has its outbox row");
+                let out = row == Some(decision.task.dispatch);
+                prop_assert!(out != decision.task.published_at.is_some(), "a queued task has its outbox row or the confirm");
             }
             prop_assert_eq!(decision.task.state.is_end(), decision.task.finished_at.is_some());
             task = decision.task;

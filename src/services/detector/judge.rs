@@ -69,6 +69,8 @@ pub struct Tally {
     pub incidents_closed: usize,
     pub stalls_opened: u64,
     pub stalls_closed: u64,
+    /// Tasks whose message a policy put out again.
+    pub resent: usize,
 }
 
 impl Tally {
@@ -80,13 +82,13 @@ impl Tally {
 
 /// Judges what is read, and remembers what it needs from one pass to the next.
 pub struct Judge {
-    store: Store,
-    settings: Settings,
+    pub(super) store: Store,
+    pub(super) settings: Settings,
     thresholds: Thresholds,
     /// New at each start of a process.
     holder: String,
     leadership: Option<Leadership>,
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 impl Judge {
@@ -235,6 +237,10 @@ impl Judge {
             if !self.write(&leadership, now, &changes, &mut tally).await? {
                 return Ok(self.deposed());
             }
+        }
+        match self.carry_out(&leadership, now, sight, &causes).await? {
+            Some(resent) => tally.resent = resent,
+            None => return Ok(self.deposed()),
         }
         self.settle(&leadership, now, causes, &mut tally).await?;
         self.tidy(now).await?;

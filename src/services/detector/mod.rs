@@ -9,6 +9,7 @@ mod judge;
 mod look;
 mod memory;
 mod unusual;
+mod policies;
 
 use std::time::{Duration, Instant};
 
@@ -164,6 +165,7 @@ impl Detector {
                 incidents_closed = tally.incidents_closed,
                 stalls_opened = tally.stalls_opened,
                 stalls_closed = tally.stalls_closed,
+                resent = tally.resent,
                 "findings changed"
             );
         }

@@ -217,6 +217,7 @@ impl Store {
                     | CloseReason::Claimed
                     | CloseReason::TakenOver
                     | CloseReason::Requeued
+                    | CloseReason::Resent
                     | CloseReason::BeatingAgain
                     | CloseReason::Extended
                     | CloseReason::SeenAgain

@@ -12,7 +12,7 @@ use crate::{
     },
     store::{
         Lane, Store, StoreError,
-        db::{Sql, execute, sql},
+        db::{Sql, Tx, execute, sql},
         leaders::Leadership,
         samples::{KeptFor, LedgerSample, insert_samples},
         types::{At, Batch, document},
@@ -177,6 +177,15 @@ impl Store {
         }
         Ok(Some(written))
     }
+}
+
+/// Closes the open ones among these stalls, as a part of `tx`.
+pub(in crate::store) async fn close_stalls(
+    tx: &mut Tx,
+    now: Time,
+    closed: &[(Uuid, CloseReason)],
+) -> Result<u64, StoreError> {
+    execute!(tx, CLOSE_STALLS, reasons(closed), At(now))
 }
 
 /// The rows of one transaction.

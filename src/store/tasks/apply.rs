@@ -128,16 +128,28 @@ impl Store {
 
     async fn try_apply(&self, acts: &[Act], lane: Lane, lease: Duration) -> Result<Vec<Outcome>, StoreError> {
         let mut tx = self.begin(lane).await?;
+        let outcomes = self.apply_in(&mut tx, acts, lease).await?;
+        tx.commit().await?;
+        Ok(outcomes)
+    }
+
+    /// Applies `acts` as a part of `tx`: see `apply`. After an error the transaction must end without a commit.
+    pub(in crate::store) async fn apply_in(
+        &self,
+        tx: &mut Tx,
+        acts: &[Act],
+        lease: Duration,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let ids: Vec<Value> = acts.iter().map(|act| json!({ "id": act.task_id })).collect();
-        let rows = fetch_all!(&mut tx, TaskRow, LOAD, Batch::of(&ids))?;
+        let rows = fetch_all!(&mut *tx, TaskRow, LOAD, Batch::of(&ids))?;
         // After the rows are locked: a time read before waiting for a lock would be older than what it is held against.
-        let now = self.now_in(&mut tx).await?;
+        let now = self.now_in(tx).await?;
         let mut tasks: HashMap<Uuid, Task> = rows
             .into_iter()
             .map(Task::from)
             .map(|task| (task.id, task))
             .collect();
-        let reported = load_reported(&mut tx, acts, &tasks).await?;
+        let reported = load_reported(tx, acts, &tasks).await?;
         let mut plan = Plan::new(now);
         let mut outcomes = Vec::with_capacity(acts.len());
         for act in acts {
@@ -167,9 +179,8 @@ impl Store {
                 }
             });
         }
-        attach_documents(&mut tx, &mut outcomes).await?;
-        plan.write(self, &mut tx, &tasks).await?;
-        tx.commit().await?;
+        attach_documents(tx, &mut outcomes).await?;
+        plan.write(self, tx, &tasks).await?;
         Ok(outcomes)
     }
 }

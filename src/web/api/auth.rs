@@ -39,7 +39,7 @@ permissions! {
     Read = Read;
     /// Read one task: also for whoever made it, to follow it.
     Follow = Read | Produce;
-    /// Retry, requeue, cancel, rerun.
+    /// Retry, requeue, cancel, rerun; set policies.
     Operate = Operate;
     /// File problem reports.
     Report = Report;
@@ -61,7 +61,18 @@ impl<P> Caller<P> {
 
     /// The audit row of an action on a task.
     pub(super) fn audit(&self, action: &str, task_id: uuid::Uuid, reason: Option<String>) -> AuditEntry {
-        let mut entry = AuditEntry::new(self.actor(), action, "task", task_id.to_string());
+        self.audit_on(action, "task", &task_id.to_string(), reason)
+    }
+
+    /// The audit row of an action on the `target` of this id.
+    pub(super) fn audit_on(
+        &self,
+        action: &str,
+        target: &str,
+        target_id: &str,
+        reason: Option<String>,
+    ) -> AuditEntry {
+        let mut entry = AuditEntry::new(self.actor(), action, target, target_id);
         entry.reason = reason;
         entry.request_id = Some(self.request_id.clone());
         entry.address = Some(self.address.clone());

@@ -12,7 +12,10 @@ use super::query::VALUE_CHARS;
 /// Tells the bounds of every parameter, and that an optional body is left out and never `null`.
 pub(super) fn tell_bounds(document: &mut OpenApi) {
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.put]
+            .into_iter()
+            .flatten()
+        {
             bound_parameters(operation);
             leave_out_null(operation);
         }

@@ -17,6 +17,7 @@ mod findings;
 mod health;
 mod local;
 mod metrics;
+mod policies;
 mod query;
 mod queues;
 mod read;
@@ -65,6 +66,8 @@ fn calls() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(queues::list))
         .routes(routes!(queues::get))
         .routes(routes!(queues::samples))
+        .routes(routes!(policies::set))
+        .routes(routes!(policies::reset))
         .routes(routes!(findings::stalls))
         .routes(routes!(findings::incidents))
         .routes(routes!(actions::start))

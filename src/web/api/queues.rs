@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::{
     auth::{Caller, Read},
     errors::*,
+    policies::PolicyJson,
     query::{List, Query},
     read::{cut, one_more},
 };
@@ -54,10 +55,18 @@ pub(super) struct QueueJson {
     detail: Value,
     /// The first 50 of its kinds by name of which anything was measured in the last seven days; null in a list.
     kinds: Option<Vec<KindJson>>,
+    /// What is done by itself about the queue's findings; those that were never set do nothing, and are left out.
+    policies: Vec<PolicyJson>,
 }
 
 impl QueueJson {
-    fn new(queue: QueueRow, sample: Option<LedgerSample>, now: Time, fresh_for: Duration) -> Self {
+    fn new(
+        queue: QueueRow,
+        sample: Option<LedgerSample>,
+        policies: Vec<PolicyJson>,
+        now: Time,
+        fresh_for: Duration,
+    ) -> Self {
         let health = sample.as_ref().map_or(Health::Unknown, |sample| {
             sample.health.aged(now.ms_since(sample.at), fresh_for)
         });
@@ -76,6 +85,7 @@ impl QueueJson {
             health: health.as_str(),
             detail: sample.map_or_else(|| Value::Object(Default::default()), |sample| sample.detail),
             kinds: None,
+            policies,
         }
     }
 }
@@ -219,6 +229,12 @@ pub(super) async fn list(
         .map(|sample| (sample.queue.clone(), sample))
         .collect();
     let now = site.store.now().await?;
+    let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+    let mut policies: HashMap<String, Vec<PolicyJson>> = HashMap::new();
+    for row in site.store.policies_of(&names).await? {
+        let of_queue = policies.entry(row.queue.clone()).or_default();
+        of_queue.push(PolicyJson::new(row, now));
+    }
     let next = queues
         .last()
         .filter(|_| more)
@@ -227,7 +243,8 @@ pub(super) async fn list(
         .into_iter()
         .map(|queue| {
             let sample = by_queue.remove(&queue.name);
-            QueueJson::new(queue, sample, now, site.numbers_fresh_for)
+            let policies = policies.remove(&queue.name).unwrap_or_default();
+            QueueJson::new(queue, sample, policies, now, site.numbers_fresh_for)
         })
         .collect();
     Ok(Json(QueuePage { items, next }))
@@ -256,7 +273,9 @@ pub(super) async fn get(
     let sample = site.store.latest_sample(&queue.name).await?;
     let now = site.store.now().await?;
     let kinds = site.store.times_of_kinds(&queue.name, now, KINDS).await?;
-    let mut queue = QueueJson::new(queue, sample, now, site.numbers_fresh_for);
+    let rows = site.store.policies_of(&[queue.name.as_str()]).await?;
+    let policies = rows.into_iter().map(|row| PolicyJson::new(row, now)).collect();
+    let mut queue = QueueJson::new(queue, sample, policies, now, site.numbers_fresh_for);
     queue.kinds = Some(kinds.into_iter().map(KindJson::from).collect());
     Ok(Json(queue))
 }

@@ -16,6 +16,7 @@ use crate::{
         error::{AppError, Problem},
         html,
         layout::{Chrome, Nav},
+        pages::address,
         session::Viewer,
     },
 };
@@ -115,6 +116,7 @@ impl Line {
             who_is,
             href: match entry.target.as_str() {
                 "task" => Some(format!("/admin/tasks/{}", entry.target_id)),
+                "queue" => Some(address::queue(&entry.target_id)),
                 _ => None,
             },
             before: picture(&entry.before),
@@ -131,6 +133,10 @@ const ACTIONS: &[&str] = &[
     "cancel",
     "rerun",
     "start",
+    "resend",
+    "policy_set",
+    "policy_reset",
+    "policy_trip",
     "login",
     "logout",
     "user_add",

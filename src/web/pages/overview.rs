@@ -6,7 +6,10 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 
 use super::{
-    queues::ledger::{self, Row},
+    queues::{
+        ledger::{self, Row},
+        policy::{Stopped, stopped},
+    },
     stalls::card::{About, Card},
 };
 use crate::{
@@ -94,6 +97,8 @@ struct OverviewPage {
     status: Status,
     incidents: Vec<Card>,
     incidents_left: usize,
+    /// Policies that their breakers stopped.
+    stopped: Vec<Stopped>,
     /// Stalls under no incident.
     alone: Vec<Card>,
     alone_left: bool,
@@ -151,6 +156,7 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
             .collect(),
         alone: Card::of_stalls(&site, &c, &alone).await?,
         alone_left,
+        stopped: stopped(&site).await?,
         rows,
         queues,
         newest,

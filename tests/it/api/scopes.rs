@@ -26,7 +26,8 @@ fn calls() -> Vec<(Method, String, Vec<String>)> {
                 method,
                 path.replace("{id}", "019b7a6e-7c00-7000-8000-000000000001")
                     .replace("{n}", "1")
-                    .replace("{name}", "q"),
+                    .replace("{name}", "q")
+                    .replace("{verdict}", "message_lost"),
                 scopes,
             ));
         }

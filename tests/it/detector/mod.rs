@@ -5,6 +5,7 @@ mod dead;
 mod head;
 mod histories;
 mod passes;
+mod policies;
 mod proofs;
 mod queue_world;
 mod real;

@@ -3,6 +3,7 @@
 mod ends;
 mod lifecycle;
 mod order;
+mod policy;
 mod purged;
 mod worker_over_http;
 

@@ -182,6 +182,7 @@ impl Furnished {
             .replace("{request_id}", &self.request_id)
             .replace("{ref}", &self.reference)
             .replace("{action}", "requeue")
+            .replace("{verdict}", "message_lost")
             .replace("{name}", "report.render")
             .replace("{*path}", "css/pages.css")
             .replace("{id}", &self.task);
@@ -198,6 +199,15 @@ impl Furnished {
     /// A form that the route takes; a multipart one for the routes that take files.
     pub fn form(&self, path: &str) -> Body {
         let pairs: &[(&str, &str)] = match path {
+            "/admin/queues/{name}/policies/{verdict}" => &[
+                ("action", "when_proven"),
+                ("per_minute", "60"),
+                ("breaker_percent", "20"),
+                ("breaker_tasks", "10"),
+                ("version", "0"),
+                ("reason", "why"),
+            ],
+            "/admin/queues/{name}/policies/{verdict}/reset" => &[("reason", "why")],
             "/admin/account/password" => &[("present", "not it"), ("new", "another few words")],
             "/admin/tasks/act" => &[("action", "requeue"), ("reason", "why"), ("task", &self.task)],
             "/admin/tasks/{id}/{action}" => &[("dispatch", "1"), ("reason", "why")],

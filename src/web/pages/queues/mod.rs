@@ -2,12 +2,18 @@
 
 mod kinds;
 pub(super) mod ledger;
+pub(super) mod policy;
 mod show;
 
 use std::{collections::HashMap, sync::Arc};
 
 use askama::Template;
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
 use axum_extra::extract::Query;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
@@ -28,6 +34,11 @@ pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
         .route("/admin/queues", get(list))
         .route("/admin/queues/{name}", get(show::show))
+        .route("/admin/queues/{name}/policies/{verdict}", post(policy::set))
+        .route(
+            "/admin/queues/{name}/policies/{verdict}/reset",
+            post(policy::let_go_on),
+        )
 }
 
 #[derive(Deserialize)]

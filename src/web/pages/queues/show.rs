@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{
     kinds::Kinds,
     ledger::{self, Row},
+    policy::{self, PolicyCard},
 };
 use crate::{
     domain::{
@@ -100,6 +101,7 @@ struct QueuePage {
     incidents: Vec<Card>,
     stalls: Vec<Card>,
     stalls_left: bool,
+    policies: Vec<PolicyCard>,
     hour: Counts,
     kinds: Kinds,
 }
@@ -177,6 +179,7 @@ pub(super) async fn show(
         incidents: incidents.iter().map(|row| Card::of_incident(&c, row)).collect(),
         stalls: Card::of_stalls(&site, &c, &stalls).await?,
         stalls_left,
+        policies: policy::cards(&site, &c, &name).await?,
         hour: store
             .throughput(c.now - Duration::from_secs(3600), Some(&name))
             .await?,

@@ -20,6 +20,7 @@ use crate::{
         findings::severity,
         html,
         layout::{Chrome, Nav},
+        pages::queues::policy::{Stopped, stopped},
         session::Viewer,
     },
 };
@@ -148,6 +149,8 @@ struct StallsPage {
     /// The heading of `stalls` in the catalogue.
     stalls_title: &'static str,
     stalls: Vec<Card>,
+    /// Policies that their breakers stopped.
+    stopped: Vec<Stopped>,
     newer: Option<String>,
     older: Option<String>,
 }
@@ -262,6 +265,7 @@ async fn list(
         causes: causes(&site, &c, &incidents, unfold).await?,
         stalls_title,
         stalls: Card::of_stalls(&site, &c, &stalls).await?,
+        stopped: stopped(&site).await?,
         newer: filters.before.map(|_| filters.first()),
         older,
         view,

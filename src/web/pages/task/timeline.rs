@@ -161,7 +161,7 @@ fn actor(entry: &HistoryEntry) -> Option<String> {
 fn look(entry: &HistoryEntry) -> (&'static str, &'static str) {
     match entry.event.as_str() {
         "created" => ("mute", "plus-circle"),
-        "started" | "resent" => ("wait", "send"),
+        "started" | "resent" | "republished" => ("wait", "send"),
         "claimed" | "taken_over" => ("run", "play-circle"),
         "attempt_lost" => ("warn", "plug"),
         "late_report" => ("warn", "clock-history"),
