@@ -28,7 +28,10 @@ use crate::{
     },
     store::{Lane, Store, findings::IncidentRow},
     telemetry,
-    web::{self, Site, i18n::Lang, layout::Counts, links, live::Lookout, security::Origin, server::Limits},
+    web::{
+        self, BrokerPlace, Site, i18n::Lang, layout::Counts, links, live::Lookout, security::Origin,
+        server::Limits,
+    },
 };
 
 /// How often running tasks whose lease is over are looked after.
@@ -101,6 +104,10 @@ impl App {
             webhook_host: webhook.as_ref().map(Webhook::host),
             counts: counts.subscribe(),
             numbers_fresh_for: 3 * config.detect_every,
+            broker: BrokerPlace {
+                vhost: config.broker.vhost().to_owned(),
+                guest_over_network: config.broker.is_guest_over_network(),
+            },
             submit: submit.clone(),
             work: Lifecycle::spawn(store.clone(), Lane::Reserved, config.lease),
             publisher: publisher.link(),

@@ -1,4 +1,4 @@
-# What `unstuck doctor` says, one key for each word of `services::doctor::What`.
+# What `unstuck doctor` says, and the page of a queue says of its settings: one key for each word of `domain::lint::What`.
 
 doctor-database_up = { $engine } is reachable and up to date.
 doctor-database_absent = The SQLite file is not there yet; “unstuck serve” creates it at its first start.

@@ -75,6 +75,7 @@ queue-consumer-active = State
 queue-consumer-is-active = active
 queue-consumer-waits = waits
 queue-settings = As the broker has it
+queue-lint = Settings to look at
 queue-durable = Durable
 queue-policy = Policy
 queue-by-policy = by policy

@@ -72,6 +72,7 @@ queue-consumer-active = 状态
 queue-consumer-is-active = 活动
 queue-consumer-waits = 等待
 queue-settings = 代理中的设置
+queue-lint = 值得检查的设置
 queue-durable = 持久化
 queue-policy = 策略
 queue-by-policy = 由策略设定

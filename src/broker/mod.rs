@@ -26,4 +26,6 @@ pub use message::{Incoming, Malformed, RawMessage, TaskMessage};
 pub use probe::{Probe, Probed};
 pub use publisher::{PublishFault, PublishOutcome, Publisher};
 pub use reading::{BrokerReader, BrokerReading, QueueReading, QueueState};
-pub use topology::{DeclareError, QueueSpec, QueueType};
+pub use topology::DeclareError;
+
+pub use crate::domain::queue_spec::{QueueSpec, QueueType};

@@ -85,6 +85,8 @@ pub struct BrokerReading {
     /// What could not be read. Empty when all of it could.
     pub problems: Vec<ReadProblem>,
     pub version: Option<String>,
+    /// Nodes of the cluster, running or not.
+    pub nodes: Option<usize>,
     pub statistics_disabled: Option<bool>,
 }
 
@@ -144,6 +146,8 @@ struct Kept {
     details: Option<Dated<HashMap<String, Option<Arc<QueueDetail>>>>>,
     consumers: Option<Dated<HashMap<String, Arc<Vec<ConsumerDetail>>>>>,
     overview: Option<Dated<Overview>>,
+    /// Read with the overview; `None` also when the user may not see it.
+    nodes: Option<usize>,
 }
 
 /// Something, and when it was asked for.
@@ -234,6 +238,7 @@ impl BrokerReader {
             alarms,
             problems,
             version: overview.version,
+            nodes: kept.nodes,
             statistics_disabled: overview.statistics_disabled,
         }
     }
@@ -265,7 +270,7 @@ impl BrokerReader {
         };
         let overview = async {
             if older(kept.overview.as_ref().map(|(at, _)| *at), OVERVIEW_EVERY) {
-                Some(self.management.overview().await)
+                Some(tokio::join!(self.management.overview(), self.management.nodes()))
             } else {
                 None
             }
@@ -301,8 +306,11 @@ impl BrokerReader {
             None => {}
         }
         match overview {
-            Some(Ok(overview)) => kept.overview = Some((at, overview)),
-            Some(Err(error)) => problems.push(problem(Source::Overview, &error)),
+            Some((Ok(overview), nodes)) => {
+                kept.overview = Some((at, overview));
+                kept.nodes = nodes.ok();
+            }
+            Some((Err(error), _)) => problems.push(problem(Source::Overview, &error)),
             None => {}
         }
         problems

@@ -5,106 +5,47 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use thiserror::Error;
 
 use super::link::{RequestError, Session};
+use crate::domain::queue_spec::{DELIVERY_LIMIT, QueueSpec, QueueType};
 
-/// How often RabbitMQ may hand out one message of a quorum queue before it dead-letters it. Far above any
-/// `max_attempts`: who may run how often is decided in the database.
-const DELIVERY_LIMIT: u32 = 10_000;
 /// RabbitMQ: a name is at most 255 bytes, and `.dead` must still fit.
 const NAME_BYTES_MAX: usize = 250;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum QueueType {
-    #[default]
-    Quorum,
-    Classic,
-}
-
-impl QueueType {
-    /// The type of RabbitMQ's word for it; quorum for any other.
-    pub fn of_word(word: &str) -> Self {
-        if word == Self::Classic.as_str() {
-            Self::Classic
-        } else {
-            Self::Quorum
+/// What the queue is declared with.
+fn arguments(spec: &QueueSpec) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    arguments.insert("x-queue-type".into(), text(spec.queue_type.as_str()));
+    arguments.insert("x-dead-letter-exchange".into(), text(""));
+    arguments.insert("x-dead-letter-routing-key".into(), text(&spec.dead_name()));
+    match spec.queue_type {
+        QueueType::Quorum => {
+            arguments.insert(
+                "x-delivery-limit".into(),
+                AMQPValue::LongUInt(spec.delivery_limit),
+            );
         }
-    }
-
-    /// RabbitMQ's word for it: the value of `x-queue-type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Quorum => "quorum",
-            Self::Classic => "classic",
-        }
-    }
-}
-
-/// A queue as Unstuck declares it: durable, with `<name>.dead` as its dead-letter queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSpec {
-    pub name: String,
-    pub queue_type: QueueType,
-    /// Highest priority (`x-max-priority`) of a classic queue. Ignored for quorum queues: RabbitMQ before 4.0 refuses
-    /// it there, and from 4.0 on they need no declaration for it.
-    pub max_priority: Option<u8>,
-    /// Deliveries of one message before a quorum queue dead-letters it. Ignored for classic queues, which have no limit.
-    pub delivery_limit: u32,
-}
-
-impl QueueSpec {
-    /// The defaults: priorities 0 to 10 on a classic queue, a delivery limit above any `max_attempts` on a quorum one.
-    pub fn new(name: impl Into<String>, queue_type: QueueType) -> Self {
-        let max_priority = match queue_type {
-            QueueType::Quorum => None,
-            QueueType::Classic => Some(10),
-        };
-        Self {
-            name: name.into(),
-            queue_type,
-            max_priority,
-            delivery_limit: DELIVERY_LIMIT,
-        }
-    }
-
-    /// Name of the queue that takes what this one gives up.
-    pub fn dead_name(&self) -> String {
-        format!("{}.dead", self.name)
-    }
-
-    fn arguments(&self) -> FieldTable {
-        let mut arguments = FieldTable::default();
-        let text = |text: &str| AMQPValue::LongString(text.into());
-        arguments.insert("x-queue-type".into(), text(self.queue_type.as_str()));
-        arguments.insert("x-dead-letter-exchange".into(), text(""));
-        arguments.insert("x-dead-letter-routing-key".into(), text(&self.dead_name()));
-        match self.queue_type {
-            QueueType::Quorum => {
-                arguments.insert(
-                    "x-delivery-limit".into(),
-                    AMQPValue::LongUInt(self.delivery_limit),
-                );
-            }
-            QueueType::Classic => {
-                if let Some(highest) = self.max_priority {
-                    arguments.insert("x-max-priority".into(), AMQPValue::ShortShortUInt(highest));
-                }
+        QueueType::Classic => {
+            if let Some(highest) = spec.max_priority {
+                arguments.insert("x-max-priority".into(), AMQPValue::ShortShortUInt(highest));
             }
         }
-        arguments
     }
+    arguments
+}
 
-    fn dead_arguments(&self) -> FieldTable {
-        let mut arguments = FieldTable::default();
-        arguments.insert(
-            "x-queue-type".into(),
-            AMQPValue::LongString(self.queue_type.as_str().into()),
-        );
-        // From RabbitMQ 4.0 on a quorum queue drops a message after 20 deliveries unless told otherwise; to be looked at
-        // is one.
-        if self.queue_type == QueueType::Quorum {
-            arguments.insert("x-delivery-limit".into(), AMQPValue::LongUInt(DELIVERY_LIMIT));
-        }
-        arguments
+/// What its dead-letter queue is declared with.
+fn dead_arguments(spec: &QueueSpec) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert(
+        "x-queue-type".into(),
+        AMQPValue::LongString(spec.queue_type.as_str().into()),
+    );
+    // From RabbitMQ 4.0 on a quorum queue drops a message after 20 deliveries unless told otherwise; to be looked at
+    // is one.
+    if spec.queue_type == QueueType::Quorum {
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongUInt(DELIVERY_LIMIT));
     }
+    arguments
 }
 
 /// Why a queue could not be declared.
@@ -144,8 +85,8 @@ pub(crate) async fn ensure(session: &Session, spec: &QueueSpec) -> Result<(), De
         });
     }
     // The dead-letter queue first: what the queue gives up is dropped for good while that one is missing.
-    ensure_one(session, &spec.dead_name(), spec.dead_arguments()).await?;
-    ensure_one(session, &spec.name, spec.arguments()).await
+    ensure_one(session, &spec.dead_name(), dead_arguments(spec)).await?;
+    ensure_one(session, &spec.name, arguments(spec)).await
 }
 
 async fn ensure_one(session: &Session, name: &str, arguments: FieldTable) -> Result<(), DeclareError> {

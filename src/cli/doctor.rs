@@ -4,8 +4,8 @@ use std::io::Write;
 
 use crate::{
     config::Config,
-    domain::{evidence::Arg, finding::Phrase},
-    services::doctor::{self, Grade},
+    domain::{evidence::Arg, finding::Phrase, lint::Grade},
+    services::doctor,
     web::i18n::Lang,
 };
 

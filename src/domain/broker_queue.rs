@@ -1,4 +1,5 @@
-//! What the broker says about a queue beside its numbers: settings, policy, consumers. What pages show; no rule reads it.
+//! What the broker says about a queue beside its numbers: settings, policy, consumers. What pages show and lints look at;
+//! no rule of the detector reads it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,10 @@ pub struct BrokerQueue {
     pub setup: QueueSetup,
     /// By tag. `None` when the broker keeps no statistics.
     pub consumers: Option<Vec<BrokerConsumer>>,
+    /// RabbitMQ's version, on which some defaults depend.
+    pub version: Option<String>,
+    /// Nodes of the cluster, running or not.
+    pub nodes: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -93,6 +93,14 @@ pub struct Site {
     pub changes: live::Changes,
     /// How long the broker's numbers count as current: three of the detector's intervals.
     pub numbers_fresh_for: Duration,
+    pub broker: BrokerPlace,
+}
+
+/// How this installation reaches its broker, as far as pages tell of it.
+pub struct BrokerPlace {
+    pub vhost: String,
+    /// The user that everybody knows is used for a broker on another machine.
+    pub guest_over_network: bool,
 }
 
 /// Every route of the site, inside its protecting layers.

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use unstuck::domain::lint::{Grade, What};
 use unstuck::domain::{
     access::Role,
     finding::{CloseReason, Confidence, Verdict, phrase_keys},
@@ -17,7 +18,6 @@ use unstuck::domain::{
     ticket::TicketStatus,
     transition::RefusalCode,
 };
-use unstuck::services::doctor::{Grade, What};
 use unstuck::store::webhooks::WebhookEvent;
 use unstuck::web::{
     error::Problem,

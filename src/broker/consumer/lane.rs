@@ -17,7 +17,8 @@ use super::ack::{AckHandle, Ledger};
 use super::{Content, Delivery, Subscription};
 use crate::broker::link::{Link, Session};
 use crate::broker::message::{self, RawMessage, short};
-use crate::broker::topology::{self, QueueSpec};
+use crate::broker::topology;
+use crate::domain::queue_spec::QueueSpec;
 
 /// Wait before the first new try, doubled up to `RETRY_MAX`, then shortened by up to half at random.
 const RETRY_MIN: Duration = Duration::from_millis(200);

@@ -21,7 +21,7 @@ pub use ack::{AckHandle, AckOutcome};
 use super::config::BrokerConfig;
 use super::link::{Link, LinkRole, LinkState};
 use super::message::{Incoming, Malformed, RawMessage};
-use super::topology::QueueSpec;
+use crate::domain::queue_spec::QueueSpec;
 use lane::Lane;
 
 /// Longest wait for the lanes to end when the consumer is closed.

@@ -64,6 +64,7 @@ mod tests {
             alarms: None,
             problems: problems.collect(),
             version: None,
+            nodes: None,
             statistics_disabled: None,
         })
     }

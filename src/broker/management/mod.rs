@@ -3,12 +3,10 @@
 //! The API lags, leaves fields out, and can be off, refused or frozen: every field is optional, every request ends
 //! within seconds, and what is absent stays absent. Which number is how old: `reading`.
 
-mod check;
 mod client;
 mod link;
 mod queues;
 
-pub use check::{Difference, Severity, differences};
 pub use client::{Management, ManagementError};
 pub use link::ManagementLink;
 pub use queues::{ConsumerDetail, Counters, QueueDetail, QueueTotals};

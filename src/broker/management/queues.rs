@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::{Management, ManagementError};
-use crate::domain::queue_setup::QueueSetup;
+use crate::domain::{
+    broker_queue::{BrokerConsumer, BrokerQueue},
+    queue_setup::QueueSetup,
+};
 
 /// Largest page RabbitMQ gives.
 const PAGE: usize = 500;
@@ -21,7 +24,7 @@ const AT_ONCE: usize = 3;
 const LIST: Duration = Duration::from_secs(10);
 
 const TOTALS: [(&str, &str); 2] = [("disable_stats", "true"), ("enable_queue_totals", "true")];
-const COLUMNS: &str = "name,type,durable,auto_delete,exclusive,arguments,policy,effective_policy_definition,state,\
+const COLUMNS: &str = "name,type,durable,auto_delete,exclusive,arguments,policy,effective_policy_definition,members,state,\
     consumers,messages_ready,messages_unacknowledged,head_message_timestamp,message_stats.publish,message_stats.ack,\
     message_stats.deliver_get,message_stats.deliver_no_ack,message_stats.get_no_ack,message_stats.redeliver";
 const CONSUMER_COLUMNS: &str =
@@ -289,6 +292,30 @@ impl QueueDetail {
                 redeliver: number(statistics, "redeliver"),
             },
             consumer_details: None,
+        }
+    }
+}
+
+impl QueueDetail {
+    /// As it is kept, with its `consumers`. What is true of the broker as a whole is left out.
+    pub fn described(&self, consumers: Option<&[ConsumerDetail]>) -> BrokerQueue {
+        let consumers = consumers.map(|consumers| {
+            let mut consumers: Vec<BrokerConsumer> = consumers
+                .iter()
+                .map(|consumer| BrokerConsumer {
+                    tag: consumer.tag.clone(),
+                    connection_name: consumer.connection_name.clone(),
+                    prefetch: consumer.prefetch,
+                    active: consumer.active,
+                })
+                .collect();
+            consumers.sort_by(|a, b| a.tag.cmp(&b.tag));
+            consumers
+        });
+        BrokerQueue {
+            setup: self.setup.clone(),
+            consumers,
+            ..BrokerQueue::default()
         }
     }
 }

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::config::BrokerConfig;
 use super::link::{Link, LinkRole, LinkState, RequestError, Session};
 use super::message::{PublishKey, RawMessage, TaskMessage, short};
-use super::topology::{self, DeclareError, QueueSpec};
+use super::topology::{self, DeclareError};
+use crate::domain::queue_spec::QueueSpec;
 use lane::{Envelope, Lane};
 use silence::Silence;
 

@@ -3,11 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    broker::{BrokerReading, QueueReading},
-    domain::{
-        broker_queue::{BrokerConsumer, BrokerQueue},
-        time::Time,
-    },
+    broker::BrokerReading,
+    domain::{broker_queue::BrokerQueue, time::Time},
 };
 
 /// A description that did not change is kept again this often, so that its age says how fresh it is.
@@ -29,7 +26,13 @@ impl Descriptions {
             .filter_map(|(name, queue)| {
                 let read_at = queue.detail_at?;
                 let age = reading.at.instant.saturating_duration_since(read_at.instant);
-                Some((name.clone(), age, describe(queue)?))
+                let consumers = queue.consumer_details.as_deref().map(Vec::as_slice);
+                let described = BrokerQueue {
+                    version: reading.version.clone(),
+                    nodes: reading.nodes,
+                    ..queue.detail.as_ref()?.described(consumers)
+                };
+                Some((name.clone(), age, described))
             })
             .collect();
     }
@@ -52,33 +55,13 @@ impl Descriptions {
     }
 }
 
-fn describe(queue: &QueueReading) -> Option<BrokerQueue> {
-    let detail = queue.detail.as_ref()?;
-    let consumers = queue.consumer_details.as_ref().map(|consumers| {
-        let mut consumers: Vec<BrokerConsumer> = consumers
-            .iter()
-            .map(|consumer| BrokerConsumer {
-                tag: consumer.tag.clone(),
-                connection_name: consumer.connection_name.clone(),
-                prefetch: consumer.prefetch,
-                active: consumer.active,
-            })
-            .collect();
-        consumers.sort_by(|a, b| a.tag.cmp(&b.tag));
-        consumers
-    });
-    Some(BrokerQueue {
-        setup: detail.setup.clone(),
-        consumers,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Instant, time::SystemTime};
 
     use super::*;
     use crate::broker::{
+        QueueReading,
         management::{ConsumerDetail, QueueDetail},
         reading::ReadAt,
     };
@@ -109,6 +92,7 @@ mod tests {
             alarms: None,
             problems: Vec::new(),
             version: None,
+            nodes: None,
             statistics_disabled: None,
         }
     }

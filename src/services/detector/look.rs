@@ -11,16 +11,17 @@ use super::{dead::Graveyard, described::Descriptions};
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
-        management::{Counters, ManagementLink, Severity, differences},
+        management::{Counters, ManagementLink},
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
         broker_queue::BrokerQueue,
         broker_version::BrokerVersion,
         evidence::{Figure, Source},
+        lint::differences,
         observation::{
-            Blind, Blindness, BrokerSight, Mismatch, Numbers, Presence, Publishing, QueueSettings,
-            QueueSight, Snapshot, lag_ms,
+            Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueSettings, QueueSight,
+            Snapshot, lag_ms,
         },
         time::Time,
     },
@@ -315,19 +316,10 @@ impl View<'_> {
             return None;
         }
         let spec = QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type));
-        let mismatches = differences(&spec, &detail.setup)
-            .into_iter()
-            .map(|difference| Mismatch {
-                argument: difference.argument,
-                expected: difference.expected,
-                actual: difference.actual,
-                harmful: difference.severity == Severity::Harmful,
-            });
+        let version = self.reading.version.as_deref().and_then(BrokerVersion::parse);
         Some(QueueSettings {
-            mismatches: mismatches.collect(),
-            ack_timeout: detail
-                .setup
-                .ack_timeout(self.reading.version.as_deref().and_then(BrokerVersion::parse)),
+            mismatches: differences(&spec, &detail.setup, version),
+            ack_timeout: detail.setup.ack_timeout(version),
         })
     }
 
@@ -381,6 +373,7 @@ mod tests {
             alarms: None,
             problems: problems.into_iter().collect(),
             version: None,
+            nodes: None,
             statistics_disabled: None,
         }
     }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Grade, Note, What, quoted, text};
 use crate::{
     broker::{BrokerConfig, DownCause, LinkState, Management, ManagementError, Probe, management::Overview},
-    domain::{broker_version::BrokerVersion, evidence::Arg},
+    domain::{
+        broker_version::BrokerVersion,
+        evidence::Arg,
+        lint::{Grade, Note, What, guest, quoted, text},
+    },
 };
 
 /// The oldest RabbitMQ that Unstuck is tested with.
@@ -56,11 +59,7 @@ pub(super) async fn amqp(probe: &Probe, config: &BrokerConfig, patience: Duratio
         }
     };
     if config.is_guest_over_network() {
-        let vhost = quoted(config.vhost());
-        let add = format!(
-            "rabbitmqctl add_user unstuck && rabbitmqctl set_permissions -p {vhost} unstuck '.*' '.*' '.*'"
-        );
-        notes.push(Note::new("amqp", Grade::Advice, What::AmqpGuest, []).mended_by(add));
+        notes.push(guest(config.vhost()));
     }
     (reached, notes)
 }

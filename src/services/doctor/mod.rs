@@ -6,12 +6,15 @@ mod queue;
 
 use std::{collections::HashMap, time::Duration};
 
-use self::queue::Surroundings;
+use self::queue::Cluster;
 use crate::{
     broker::{
         BrokerConfig, Management, ManagementError, Probe, QueueSpec, QueueType, management::QueueDetail,
     },
-    domain::{evidence::Arg, finding::Phrase, words::words},
+    domain::{
+        evidence::Arg,
+        lint::{Grade, Note, What, text},
+    },
     store::{Inspection, Store, StoreError},
 };
 
@@ -22,122 +25,6 @@ const AMQP_PATIENCE: Duration = Duration::from_secs(15);
 /// Settings that are not listed are asked for so often, with this pause.
 const SETTLE_TRIES: u32 = 11;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
-
-words! {
-    /// How much a note matters.
-    pub enum Grade {
-        Fine = "ok",
-        /// It works; this would be better.
-        Advice = "advice",
-        /// It does not work, or tasks can be lost by it.
-        Wrong = "wrong",
-    }
-}
-
-words! {
-    /// What a note says; its text is `doctor-<word>`.
-    pub enum What {
-        DatabaseUp = "database_up",
-        DatabaseAbsent = "database_absent",
-        DatabaseBehind = "database_behind",
-        DatabaseNewer = "database_newer",
-        DatabaseDown = "database_down",
-        AmqpUp = "amqp_up",
-        AmqpSilent = "amqp_silent",
-        AmqpUnreachable = "amqp_unreachable",
-        AmqpRefused = "amqp_refused",
-        AmqpNoVhost = "amqp_no_vhost",
-        AmqpNoAmqp = "amqp_no_amqp",
-        AmqpGuest = "amqp_guest",
-        ManagementUp = "management_up",
-        ManagementUnreachable = "management_unreachable",
-        ManagementRefused = "management_refused",
-        ManagementStrange = "management_strange",
-        StatisticsOff = "statistics_off",
-        BrokerOld = "broker_old",
-        Alarm = "alarm",
-        QueueFine = "queue_fine",
-        QueueAbsent = "queue_absent",
-        QueueUnread = "queue_unread",
-        QueueUnknown = "queue_unknown",
-        QueueUnsettled = "queue_unsettled",
-        NotDurable = "not_durable",
-        AutoDelete = "auto_delete",
-        Exclusive = "exclusive",
-        Stream = "stream",
-        OtherType = "other_type",
-        NoDeadLetter = "no_dead_letter",
-        OtherDeadLetter = "other_dead_letter",
-        DeadLetterElsewhere = "dead_letter_elsewhere",
-        Ttl = "ttl",
-        Expires = "expires",
-        DropHead = "drop_head",
-        RejectPublish = "reject_publish",
-        DeliveryLimit = "delivery_limit",
-        NoPriority = "no_priority",
-        OtherArgument = "other_argument",
-        NoDeadQueue = "no_dead_queue",
-        Hoarding = "hoarding",
-        OneMember = "one_member",
-        NeverTimesOut = "never_times_out",
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Note {
-    /// `database`, `amqp`, `management`, or `queue` and its name.
-    pub subject: String,
-    pub grade: Grade,
-    pub what: What,
-    /// The variables of its sentence.
-    pub args: Vec<(&'static str, Arg)>,
-    /// What mends it, to be typed into a shell on the broker's machine or this one.
-    pub command: Option<String>,
-}
-
-impl Note {
-    fn new(
-        subject: impl Into<String>,
-        grade: Grade,
-        what: What,
-        args: impl Into<Vec<(&'static str, Arg)>>,
-    ) -> Self {
-        Self {
-            subject: subject.into(),
-            grade,
-            what,
-            args: args.into(),
-            command: None,
-        }
-    }
-
-    /// Its sentence, for a catalogue.
-    pub fn sentence(&self) -> Phrase {
-        Phrase {
-            key: format!("doctor-{}", self.what),
-            args: self.args.clone(),
-        }
-    }
-
-    fn mended_by(mut self, command: impl Into<String>) -> Self {
-        self.command = Some(command.into());
-        self
-    }
-}
-
-fn text(text: impl Into<String>) -> Arg {
-    Arg::Text(text.into())
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-%@:".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
 
 /// Looks at everything, in the order in which it should be mended.
 ///
@@ -152,7 +39,7 @@ pub async fn examine(database_url: &str, config: &BrokerConfig) -> Vec<Note> {
     let management = Management::new(config);
     let (overview, said) = broker::management(&management, config).await;
     notes.extend(said);
-    let surroundings = Surroundings {
+    let cluster = Cluster {
         vhost: config.vhost().to_owned(),
         version: overview.as_ref().and_then(|overview| overview.version.clone()),
         nodes: match &overview {
@@ -169,7 +56,7 @@ pub async fn examine(database_url: &str, config: &BrokerConfig) -> Vec<Note> {
             Some(_) => Some(settled(&management, &spec.name).await),
             None => None,
         };
-        notes.extend(queue::examine(&spec, &presence, detail, &surroundings));
+        notes.extend(queue::examine(&spec, &presence, detail, &cluster));
     }
     notes
 }
@@ -248,24 +135,5 @@ async fn known_queues(store: &Store) -> Result<Vec<QueueSpec>, StoreError> {
             page.iter()
                 .map(|row| QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type))),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_word_reaches_the_shell_as_it_is() {
-        for (word, shown) in [
-            ("jobs.mail", "jobs.mail"),
-            ("/", "/"),
-            ("", "''"),
-            ("two words", "'two words'"),
-            ("it's; rm -rf /", r"'it'\''s; rm -rf /'"),
-            ("$HOME", "'$HOME'"),
-        ] {
-            assert_eq!(quoted(word), shown);
-        }
     }
 }

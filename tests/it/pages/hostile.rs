@@ -230,6 +230,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
             ..QueueSetup::default()
         },
         consumers: Some(vec![consumer]),
+        ..BrokerQueue::default()
     };
     let now = store.now().await.expect("the time");
     store

@@ -6,6 +6,7 @@ mod actions;
 mod cross_site;
 mod hostile;
 mod running;
+mod queue;
 mod selection;
 mod stage;
 mod wild;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use lapin::BasicProperties;
 use lapin::types::AMQPValue;
-use unstuck::broker::management::{Severity, differences};
 use unstuck::broker::reading::Source;
 use unstuck::broker::{
     BrokerConfig, BrokerReader, Consumer, ConsumerSpec, LinkState, Management, ManagementError, Probe,
     Probed, Publisher, QueueSpec, QueueState, QueueType,
 };
+use unstuck::domain::{broker_version::BrokerVersion, lint::differences};
 
 use super::{QUEUE_TYPES, task_message};
 use crate::support::broker::{Outside, amqp_url, config, unique};
@@ -75,7 +75,8 @@ async fn a_reading_shows_what_waits_what_is_out_and_who_consumes() {
         );
         assert_eq!(seen.consumer_details.as_ref().unwrap()[0].prefetch, Some(2));
         let detail = seen.detail.as_ref().expect("settings");
-        assert_eq!(differences(&queue, &detail.setup), []);
+        let version = reading.version.as_deref().and_then(BrokerVersion::parse);
+        assert_eq!(differences(&queue, &detail.setup, version), []);
         let gone = &reading.queues[&missing];
         assert_eq!(
             (gone.state, gone.ready, gone.unacknowledged),
@@ -179,19 +180,19 @@ async fn a_foreign_queue_is_told_apart_by_what_would_lose_messages() {
         detail
             .setup
             .is_whole()
-            .then(|| differences(&QueueSpec::new(&name, QueueType::Quorum), &detail.setup))
+            .then(|| differences(&QueueSpec::new(&name, QueueType::Quorum), &detail.setup, None))
     })
     .await;
     let named: Vec<_> = found
         .iter()
-        .map(|one| (one.argument.as_str(), one.severity))
+        .map(|one| (one.argument.as_str(), one.harmful))
         .collect();
     assert_eq!(
         named,
         [
-            ("x-queue-type", Severity::Tolerable),
-            ("x-dead-letter-exchange", Severity::Harmful),
-            ("x-message-ttl", Severity::Harmful)
+            ("x-queue-type", false),
+            ("x-dead-letter-exchange", true),
+            ("x-message-ttl", true)
         ]
     );
     outside.delete(&name).await;

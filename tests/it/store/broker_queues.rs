@@ -25,6 +25,8 @@ fn described(consumers: &[&str]) -> BrokerQueue {
             ..QueueSetup::default()
         },
         consumers: Some(consumers.collect()),
+        version: Some("3.10.8".into()),
+        nodes: Some(1),
     }
 }
 

@@ -28,7 +28,7 @@ use unstuck::{
     },
     store::Lane,
     web::{
-        self, Site,
+        self, BrokerPlace, Site,
         layout::Counts,
         links::{Link, LinkCause, LinkHealth, LinkName},
         live::Lookout,
@@ -161,6 +161,10 @@ impl TestSite {
             webhook_host: Some("hooks.example".into()),
             changes,
             numbers_fresh_for: Duration::from_secs(15),
+            broker: BrokerPlace {
+                vhost: "/".into(),
+                guest_over_network: false,
+            },
         });
         let router = web::router(site.clone(), Limits::default());
         Self {

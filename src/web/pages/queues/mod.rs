@@ -2,6 +2,7 @@
 
 mod kinds;
 pub(super) mod ledger;
+mod lint;
 pub(super) mod policy;
 mod show;
 

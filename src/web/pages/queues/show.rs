@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{
     kinds::Kinds,
     ledger::{self, Row},
+    lint,
     policy::{self, PolicyCard},
 };
 use crate::{
@@ -102,6 +103,8 @@ struct QueuePage {
     stalls: Vec<Card>,
     stalls_left: bool,
     policies: Vec<PolicyCard>,
+    /// Empty when the broker never described the queue.
+    lints: Vec<lint::Line>,
     hour: Counts,
     kinds: Kinds,
 }
@@ -175,6 +178,10 @@ pub(super) async fn show(
             .map(|(_, queue)| queue.setup.settings())
             .unwrap_or_default(),
         consumers: consumers(described.as_ref()),
+        lints: described
+            .as_ref()
+            .map(|(_, told)| lint::lines(&site, &c, &queue, told))
+            .unwrap_or_default(),
         described,
         incidents: incidents.iter().map(|row| Card::of_incident(&c, row)).collect(),
         stalls: Card::of_stalls(&site, &c, &stalls).await?,

@@ -1,40 +1,33 @@
 //! How an existing queue differs from the one Unstuck would have declared, and whether that hurts.
 
-use crate::{
-    broker::topology::{QueueSpec, QueueType},
-    domain::queue_setup::QueueSetup,
+use crate::domain::{
+    broker_version::BrokerVersion,
+    observation::Mismatch,
+    queue_setup::{DeliveryLimit, QueueSetup},
+    queue_spec::{QueueSpec, QueueType},
 };
 
 /// Below this a quorum queue gives a message up while its task may still have attempts left.
 const DELIVERY_LIMIT_LOW: i64 = 100;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// RabbitMQ's word: `durable`, `x-dead-letter-exchange`, …
-    pub argument: String,
-    /// What Unstuck declares; `none` for nothing.
-    pub expected: String,
-    pub actual: String,
-    pub severity: Severity,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Harm {
     /// It works, with less than the full comfort.
-    Tolerable,
+    Bearable,
     /// Messages can be lost by it.
-    Harmful,
+    Loses,
 }
 
-/// What RabbitMQ tells about the queue, held against `spec`. What it does not tell is no difference.
-pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
+/// What RabbitMQ tells about the queue, held against `spec`. What it does not tell is no difference. `version`: on which
+/// some of its defaults depend.
+pub fn differences(spec: &QueueSpec, actual: &QueueSetup, version: Option<BrokerVersion>) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    let mut note = |argument: &str, expected: &str, actual: String, severity: Severity| {
-        found.push(Difference {
+    let mut note = |argument: &str, expected: &str, actual: String, harm: Harm| {
+        found.push(Mismatch {
             argument: argument.to_owned(),
             expected: expected.to_owned(),
             actual,
-            severity,
+            harmful: harm == Harm::Loses,
         });
     };
     for (argument, value, expected) in [
@@ -47,7 +40,7 @@ pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
                 argument,
                 if expected { "true" } else { "false" },
                 value.to_string(),
-                Severity::Harmful,
+                Harm::Loses,
             );
         }
     }
@@ -56,28 +49,23 @@ pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
         .as_deref()
         .filter(|name| *name != spec.queue_type.as_str())
     {
-        let severity = if queue_type == "stream" {
-            Severity::Harmful
+        let harm = if queue_type == "stream" {
+            Harm::Loses
         } else {
-            Severity::Tolerable
+            Harm::Bearable
         };
         note(
             "x-queue-type",
             spec.queue_type.as_str(),
             queue_type.to_owned(),
-            severity,
+            harm,
         );
     }
     if !actual.is_whole() {
         return found;
     }
     match actual.get("dead-letter-exchange") {
-        None => note(
-            "x-dead-letter-exchange",
-            "\"\"",
-            "none".to_owned(),
-            Severity::Harmful,
-        ),
+        None => note("x-dead-letter-exchange", "\"\"", "none".to_owned(), Harm::Loses),
         Some(exchange) if exchange.text().is_empty() => {
             let routing_key = actual.get("dead-letter-routing-key").map(|key| key.text());
             if routing_key.as_deref() != Some(spec.dead_name().as_str()) {
@@ -86,41 +74,34 @@ pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
                     "x-dead-letter-routing-key",
                     &spec.dead_name(),
                     actual,
-                    Severity::Harmful,
+                    Harm::Loses,
                 );
             }
         }
         // Somebody routes dead letters through an exchange of their own: theirs to know.
-        Some(other) => note(
-            "x-dead-letter-exchange",
-            "\"\"",
-            other.text(),
-            Severity::Tolerable,
-        ),
+        Some(other) => note("x-dead-letter-exchange", "\"\"", other.text(), Harm::Bearable),
     }
     for name in ["message-ttl", "expires", "max-length", "max-length-bytes"] {
         if let Some(limit) = actual.get(name) {
             let refuses = actual
                 .get("overflow")
                 .is_some_and(|mode| mode.text().starts_with("reject-publish"));
-            let severity = if name.starts_with("max-length") && refuses {
-                Severity::Tolerable
+            let harm = if name.starts_with("max-length") && refuses {
+                Harm::Bearable
             } else {
-                Severity::Harmful
+                Harm::Loses
             };
-            note(&format!("x-{name}"), "none", limit.text(), severity);
+            note(&format!("x-{name}"), "none", limit.text(), harm);
         }
     }
-    let quorum = actual.queue_type.as_deref() == Some(QueueType::Quorum.as_str());
-    if let Some(limit) = actual
-        .number("delivery-limit")
-        .filter(|limit| quorum && (0..DELIVERY_LIMIT_LOW).contains(limit))
+    if let DeliveryLimit::After(limit) = actual.delivery_limit(version)
+        && limit < DELIVERY_LIMIT_LOW
     {
         note(
             "x-delivery-limit",
             &spec.delivery_limit.to_string(),
             limit.to_string(),
-            Severity::Harmful,
+            Harm::Loses,
         );
     }
     let classic = actual.queue_type.as_deref() == Some(QueueType::Classic.as_str());
@@ -128,12 +109,7 @@ pub fn differences(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Difference> {
         let actual = actual.number("max-priority");
         if actual != Some(highest.into()) {
             let actual = actual.map_or("none".to_owned(), |actual| actual.to_string());
-            note(
-                "x-max-priority",
-                &highest.to_string(),
-                actual,
-                Severity::Tolerable,
-            );
+            note("x-max-priority", &highest.to_string(), actual, Harm::Bearable);
         }
     }
     found
@@ -157,10 +133,14 @@ mod tests {
         }
     }
 
-    fn named(found: &[Difference]) -> Vec<(&str, &str, Severity)> {
+    fn told(spec: &QueueSpec, actual: &QueueSetup) -> Vec<Mismatch> {
+        differences(spec, actual, Some(BrokerVersion::new(3, 10)))
+    }
+
+    fn named(found: &[Mismatch]) -> Vec<(&str, &str, bool)> {
         found
             .iter()
-            .map(|one| (one.argument.as_str(), one.actual.as_str(), one.severity))
+            .map(|one| (one.argument.as_str(), one.actual.as_str(), one.harmful))
             .collect()
     }
 
@@ -168,10 +148,10 @@ mod tests {
     fn a_queue_declared_by_unstuck_has_no_difference() {
         let quorum = QueueSpec::new("q", QueueType::Quorum);
         let declared = json!({"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q.dead", "x-delivery-limit": 10_000});
-        assert_eq!(differences(&quorum, &detail("quorum", declared)), []);
+        assert_eq!(told(&quorum, &detail("quorum", declared)), []);
         let classic = QueueSpec::new("q", QueueType::Classic);
         let declared = json!({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q.dead", "x-max-priority": 10});
-        assert_eq!(differences(&classic, &detail("classic", declared)), []);
+        assert_eq!(told(&classic, &detail("classic", declared)), []);
     }
 
     #[test]
@@ -182,12 +162,12 @@ mod tests {
             json!({"x-message-ttl": 1000, "x-delivery-limit": 3, "x-max-length": 5}),
         );
         assert_eq!(
-            named(&differences(&spec, &foreign)),
+            named(&told(&spec, &foreign)),
             [
-                ("x-dead-letter-exchange", "none", Severity::Harmful),
-                ("x-message-ttl", "1000", Severity::Harmful),
-                ("x-max-length", "5", Severity::Harmful),
-                ("x-delivery-limit", "3", Severity::Harmful),
+                ("x-dead-letter-exchange", "none", true),
+                ("x-message-ttl", "1000", true),
+                ("x-max-length", "5", true),
+                ("x-delivery-limit", "3", true),
             ]
         );
         let transient = QueueSetup {
@@ -196,11 +176,8 @@ mod tests {
             ..QueueSetup::default()
         };
         assert_eq!(
-            named(&differences(&spec, &transient)),
-            [
-                ("durable", "false", Severity::Harmful),
-                ("auto_delete", "true", Severity::Harmful)
-            ]
+            named(&told(&spec, &transient)),
+            [("durable", "false", true), ("auto_delete", "true", true)]
         );
     }
 
@@ -210,11 +187,11 @@ mod tests {
         let own_exchange =
             json!({"x-dead-letter-exchange": "graveyard", "x-max-length": 5, "x-overflow": "reject-publish"});
         assert_eq!(
-            named(&differences(&spec, &detail("classic", own_exchange))),
+            named(&told(&spec, &detail("classic", own_exchange))),
             [
-                ("x-queue-type", "classic", Severity::Tolerable),
-                ("x-dead-letter-exchange", "graveyard", Severity::Tolerable),
-                ("x-max-length", "5", Severity::Tolerable),
+                ("x-queue-type", "classic", false),
+                ("x-dead-letter-exchange", "graveyard", false),
+                ("x-max-length", "5", false),
             ]
         );
     }
@@ -225,14 +202,37 @@ mod tests {
         let mut by_policy = detail("quorum", json!({}));
         let policy = json!({"dead-letter-exchange": "", "dead-letter-routing-key": "q.dead"});
         by_policy.policy_definition = policy.as_object().cloned();
-        assert_eq!(differences(&spec, &by_policy), []);
+        assert_eq!(told(&spec, &by_policy), []);
     }
 
     #[test]
     fn what_the_broker_does_not_tell_is_no_difference() {
         assert_eq!(
-            differences(&QueueSpec::new("q", QueueType::Quorum), &QueueSetup::default()),
+            told(&QueueSpec::new("q", QueueType::Quorum), &QueueSetup::default()),
             []
         );
+    }
+
+    #[test]
+    fn from_4_0_on_a_quorum_queue_that_sets_no_limit_gives_messages_up() {
+        let spec = QueueSpec::new("q", QueueType::Quorum);
+        let bare = detail(
+            "quorum",
+            json!({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q.dead"}),
+        );
+        for (version, expected) in [
+            (Some(BrokerVersion::new(3, 13)), vec![]),
+            (None, vec![]),
+            (
+                Some(BrokerVersion::new(4, 0)),
+                vec![("x-delivery-limit", "20", true)],
+            ),
+        ] {
+            assert_eq!(
+                named(&differences(&spec, &bare, version)),
+                expected,
+                "{version:?}"
+            );
+        }
     }
 }
