@@ -162,6 +162,20 @@ usual-held-to-kind = It has no timeout: it is called overdue after { $limit }, b
 usual-held-to-nothing = It has no timeout, so it is never called overdue.
 usual-held-to-nothing-yet = It has no timeout and is not called overdue: it began before its kind had been watched for long enough.
 
+delivery-held-for = Unless it is acknowledged before, the broker takes this delivery back in { $left } at the latest, by the queue’s consumer timeout of { $timeout }:
+delivery-held-too-long = The queue’s consumer timeout of { $timeout } has passed: the broker takes this delivery back at its next look, within a minute, or has done so. It passed at
+delivery-never-taken = The broker never takes a delivery of this queue back for being held too long.
+delivery-not-held = Its message was acknowledged already: the broker has nothing to take back.
+delivery-deadline-undescribed = When the broker takes this delivery back is not known: the management API has not described the queue yet.
+delivery-deadline-untold = When the broker takes this delivery back is not known: it did not tell the queue’s settings or its own version.
+delivery-deadline-old_broker = When the broker takes this delivery back is not known: RabbitMQ { $version } does not tell its consumer timeout, which is 30 minutes unless it was changed. From 3.12 on a queue can have its own, which is told.
+delivery-deadline-of_node = When the broker takes this delivery back is not known: the queue has no consumer timeout of its own, and RabbitMQ does not tell that of its node, which is 30 minutes unless it was changed.
+delivery-limited = This is delivery { $n } of its message, at least; after { $most } the queue gives the message up.
+delivery-unlimited = The queue has no limit on how often it hands a message out.
+delivery-budget-undescribed = How often the queue hands a message out is not known either.
+delivery-budget-untold = How often the queue hands a message out before it gives it up is not known: the broker did not tell its settings or its own version.
+delivery-read = Settings read
+
 task-will-retry = Puts the task on “{ $queue }” again as dispatch { $dispatch }, with { $max } new attempts. The error stays in its history.
 task-will-requeue-queued = Puts a new message on “{ $queue }” as dispatch { $dispatch }. If the old message turns up, workers discard it: the task runs once.
 task-will-requeue-lost = Closes attempt { $attempt } as lost and puts a new message on “{ $queue }” as dispatch { $dispatch }. Should the old worker come back, its result is refused.

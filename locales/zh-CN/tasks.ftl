@@ -162,6 +162,20 @@ usual-held-to-kind = 未设置超时：按该类型的通常时长，超过 { $l
 usual-held-to-nothing = 未设置超时，因此不会被视为超时。
 usual-held-to-nothing-yet = 未设置超时，也不会被视为超时：它开始时，对该类型的观察还不够久。
 
+delivery-held-for = 按该队列的消费者超时 { $timeout }，除非在此之前确认，代理最迟在 { $left } 后收回此投递：
+delivery-held-too-long = 该队列的消费者超时 { $timeout } 已过：代理会在下次检查时（一分钟内）收回此投递，或已经收回。到期于
+delivery-never-taken = 该队列不会因持有过久而收回投递。
+delivery-not-held = 其消息已经确认：代理没有可收回的投递。
+delivery-deadline-undescribed = 代理何时收回此投递尚不可知：管理 API 尚未描述该队列。
+delivery-deadline-untold = 代理何时收回此投递尚不可知：代理没有给出该队列的设置或自身版本。
+delivery-deadline-old_broker = 代理何时收回此投递尚不可知：RabbitMQ { $version } 不公开其消费者超时（未改动时为 30 分钟）。从 3.12 起队列可以有自己的超时，并且会公开。
+delivery-deadline-of_node = 代理何时收回此投递尚不可知：该队列没有自己的消费者超时，而 RabbitMQ 不公开节点的超时（未改动时为 30 分钟）。
+delivery-limited = 这至少是其消息的第 { $n } 次投递；满 { $most } 次后，队列会放弃该消息。
+delivery-unlimited = 该队列不限制消息的投递次数。
+delivery-budget-undescribed = 队列最多投递一条消息多少次，同样不可知。
+delivery-budget-untold = 队列最多投递一条消息多少次尚不可知：代理没有给出其设置或自身版本。
+delivery-read = 设置读取于
+
 task-will-retry = 作为第 { $dispatch } 次派发再次放入“{ $queue }”，并重新给予 { $max } 次尝试。错误保留在历史中。
 task-will-requeue-queued = 作为第 { $dispatch } 次派发在“{ $queue }”中放入一条新消息。若旧消息出现，工作进程会丢弃它：任务只运行一次。
 task-will-requeue-lost = 将第 { $attempt } 次尝试关闭为“丢失”，并作为第 { $dispatch } 次派发在“{ $queue }”中放入一条新消息。若旧工作进程恢复，其结果会被拒绝。

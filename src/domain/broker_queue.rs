@@ -12,7 +12,7 @@ pub struct BrokerQueue {
     pub setup: QueueSetup,
     /// By tag. `None` when the broker keeps no statistics.
     pub consumers: Option<Vec<BrokerConsumer>>,
-    /// RabbitMQ's version, on which some defaults depend.
+    /// RabbitMQ's version: what some settings mean, and some defaults, depend on it.
     pub version: Option<String>,
     /// Nodes of the cluster, running or not.
     pub nodes: Option<usize>,

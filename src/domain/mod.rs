@@ -5,6 +5,7 @@ pub mod attachment;
 pub mod audit;
 pub mod broker_queue;
 pub mod broker_version;
+pub mod delivery;
 pub mod evidence;
 pub mod expectation;
 pub mod finding;

@@ -135,6 +135,11 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ),
         ("confidence-means", vec!["likely", "proven"]),
         ("measure", vec!["run", "wait"]),
+        ("delivery-budget", vec!["undescribed", "untold"]),
+        (
+            "delivery-deadline",
+            vec!["of_node", "old_broker", "undescribed", "untold"],
+        ),
         ("range", vec!["1h", "24h", "7d"]),
         ("stalls-view", vec!["closed", "incidents", "open"]),
         ("actor", vec!["system", "token", "user", "worker"]),

@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use super::rows::{AttemptRow, HeadRow, HistoryRow, ViewRow, head_columns, view_columns};
 use crate::{
-    domain::task::{Attempt, HistoryEntry, TaskHead, TaskView},
+    domain::{
+        delivery::Held,
+        task::{Attempt, HistoryEntry, State, Task, TaskHead, TaskView},
+    },
     store::{
         Store, StoreError,
-        db::{Sql, fetch_all, fetch_optional, sql},
+        db::{Sql, fetch_all, fetch_optional, fetch_scalar, sql},
         types::{At, Batch, Id},
     },
 };
@@ -28,6 +31,8 @@ const ATTEMPTS: Sql = sql!(
     "SELECT task_id, number, worker, claim_id, dispatch, started_at, ended_at, outcome, error, log, late
       FROM attempts WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 );
+
+const ATTEMPTS_OF: Sql = sql!("SELECT count(*) FROM attempts WHERE task_id = $1 AND dispatch = $2");
 
 const HISTORY_BACK: Sql = sql!(
     "SELECT id, at, event, from_state, to_state, dispatch, attempt, actor, detail FROM history
@@ -85,6 +90,20 @@ impl Store {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, HeadRow, HEADS, Batch::of(&rows))?;
         Ok(rows.into_iter().map(TaskHead::from).collect())
+    }
+
+    /// What is known of the delivery that the running attempt of `task` holds; `None` when none runs.
+    pub async fn held(&self, task: &Task) -> Result<Option<Held>, StoreError> {
+        let Some(started_at) = task.started_at.filter(|_| task.state == State::Running) else {
+            return Ok(None);
+        };
+        let mut conn = self.read().await?;
+        Ok(Some(Held {
+            started_at,
+            message_gone: task.message_gone,
+            resent_at: task.resent_at,
+            attempts: fetch_scalar!(&mut conn, i64, ATTEMPTS_OF, Id(task.id), task.dispatch)?,
+        }))
     }
 
     /// Up to `limit` lines of the timeline after the entry `after` (0 for the first), oldest first.

@@ -14,10 +14,11 @@ use super::{
     findings::StallJson,
     query::{List, Query},
     refusal::no_such_task,
-    schema::{AttemptPage, HistoryPage, TaskJson, TaskPage},
+    schema::{AttemptJson, AttemptPage, DeliveryJson, HistoryPage, TaskJson, TaskPage},
 };
 use crate::{
     domain::{
+        delivery::Delivery,
         finding::Verdict,
         task::{State as TaskState, TaskView},
     },
@@ -210,17 +211,24 @@ pub(super) async fn attempts(
 ) -> Result<Json<AttemptPage>, AppError> {
     let (limit, after) = (query.limit(), query.cursor::<i64>(List::Attempts));
     query.finish()?;
-    let id = find(&site, &id).await?.task.id;
+    let task = find(&site, &id).await?.task;
     let mut attempts = site
         .store
-        .attempts(id, after.unwrap_or(0), one_more(limit))
+        .attempts(task.id, after.unwrap_or(0), one_more(limit))
         .await?;
     let more = cut(&mut attempts, limit);
     let next = attempts
         .last()
         .filter(|_| more)
         .map(|attempt| List::Attempts.cursor(attempt.number));
-    let items = attempts.into_iter().map(Into::into).collect();
+    let running = attempts.iter().position(|attempt| attempt.number == task.attempt);
+    let mut items: Vec<AttemptJson> = attempts.into_iter().map(Into::into).collect();
+    if let Some(item) = running.and_then(|at| items.get_mut(at))
+        && let Some(held) = site.store.held(&task).await?
+    {
+        let (read_at, queue) = site.store.broker_queue(&task.queue).await?.unzip();
+        item.delivery = Some(DeliveryJson::new(Delivery::of(held, queue.as_ref()), read_at));
+    }
     Ok(Json(AttemptPage { items, next }))
 }
 

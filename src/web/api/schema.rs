@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::findings::StallJson;
 use crate::domain::{
+    delivery::{Budget, Deadline, Delivery},
     submission::{Given, Submission},
     task::{Attempt, HistoryEntry, Task, TaskView},
     time::Time,
@@ -283,6 +284,50 @@ pub(super) struct AttemptJson {
     /// What it reported after it was closed: kept, not applied.
     #[schema(value_type = Option<Value>)]
     late: Option<Value>,
+    /// Null for an attempt that has ended.
+    pub(super) delivery: Option<DeliveryJson>,
+}
+
+/// What the broker allows the delivery that a running attempt holds, as far as it tells.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(super) struct DeliveryJson {
+    /// When the broker takes it back at the latest, unless it is acknowledged before. RabbitMQ looks once a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    taken_back_at: Option<Time>,
+    /// Why `taken_back_at` is null: `not_held` (acknowledged already), `never` (the queue takes nothing back),
+    /// `undescribed`, `untold`, `old_broker` or `of_node` (not known).
+    #[schema(value_type = Option<String>, example = "old_broker")]
+    not_taken_back: Option<&'static str>,
+    /// Which delivery of its message this is, at least; null when the queue's limit is not known or there is none.
+    at_least: Option<i64>,
+    /// After so many the queue gives the message up.
+    at_most: Option<i64>,
+    /// When the queue's settings were read.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    read_at: Option<Time>,
+}
+
+impl DeliveryJson {
+    pub(super) fn new(delivery: Delivery, read_at: Option<Time>) -> Self {
+        let (taken_back_at, not_taken_back) = match delivery.deadline {
+            Deadline::At { deadline, .. } => (Some(deadline), None),
+            Deadline::Never => (None, Some("never")),
+            Deadline::NotHeld => (None, Some("not_held")),
+            Deadline::Unknown(why) => (None, Some(why.as_str())),
+        };
+        let (at_least, at_most) = match delivery.budget {
+            Budget::Limited { at_least, most } => (Some(at_least), Some(most)),
+            Budget::NotHeld | Budget::Unlimited | Budget::Unknown(_) => (None, None),
+        };
+        Self {
+            taken_back_at,
+            not_taken_back,
+            at_least,
+            at_most,
+            read_at,
+        }
+    }
 }
 
 impl From<Attempt> for AttemptJson {
@@ -297,6 +342,7 @@ impl From<Attempt> for AttemptJson {
             error: attempt.error,
             log: attempt.log,
             late: attempt.late,
+            delivery: None,
         }
     }
 }

@@ -229,6 +229,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
             arguments: json!({ "x-dead-letter-exchange": tag }).as_object().cloned(),
             ..QueueSetup::default()
         },
+        version: Some(format!("3.10.{tag}")),
         consumers: Some(vec![consumer]),
         ..BrokerQueue::default()
     };

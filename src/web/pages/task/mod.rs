@@ -1,6 +1,7 @@
 //! `/admin/tasks/{id}`: everything about one task, and what can be done to it now.
 
 mod act;
+mod delivery;
 mod documents;
 mod timeline;
 mod usual;
@@ -69,6 +70,8 @@ struct TaskPage {
     lease_alive: bool,
     /// What is usual for the kind of a task that runs.
     usual: Option<usual::Told>,
+    /// What the broker allows its delivery.
+    delivery: Option<delivery::Told>,
     stalls: Vec<Finding>,
     /// Stalls that have closed, the newest of them.
     closed: Vec<Finding>,
@@ -161,8 +164,10 @@ async fn show(
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     let usual = usual::tell(&site.store, &c, &view).await?;
+    let delivery = delivery::tell(&site.store, &c, &view.task).await?;
     html(&TaskPage {
         usual,
+        delivery,
         name: row::name(view.title.as_deref(), &view.task.kind),
         offers: Offer::all(&view.task, c.now),
         lease_alive: view.task.lease_alive(c.now),
