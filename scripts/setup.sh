@@ -44,6 +44,8 @@ missing() {
   find_chromium >/dev/null || echo chromium
   has fc-list && [ -n "$(fc-list :lang=zh-cn family)" ] || echo fontconfig fonts-noto-cjk
   python_with_pika >/dev/null || echo python3 python3-pika
+  has strace || echo strace
+  has prlimit || echo util-linux
 }
 
 # Keeps the packages' services from starting, now and at the next boot, without touching what is there already.

@@ -8,7 +8,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -252,6 +252,14 @@ fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
         .map_err(|_| StoreError::Configuration("not a SQLite URL such as sqlite://unstuck.db".into()))
 }
 
+/// Whether a connection that somebody gave back can be given to the next.
+///
+/// SQLite rolls back by itself when its disk is full or fails; sqlx's own rollback is then refused, and it takes the
+/// connection to be inside that transaction for ever.
+fn is_usable(conn: &sqlx::SqliteConnection) -> bool {
+    !conn.is_in_transaction()
+}
+
 impl Db {
     /// Opens `url` (`sqlite://path` or `postgres://…`); a missing SQLite file is created when `create` is set.
     ///
@@ -295,9 +303,13 @@ impl Db {
             SqlitePoolOptions::new()
                 .max_connections(size)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                .before_acquire(|conn, _| Box::pin(async move { Ok(is_usable(conn)) }))
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        let readers = pool(4).connect_with(options.create_if_missing(false)).await?;
+        // A file that is gone later was moved away: an empty one in its place would hide that.
+        let existing = options.create_if_missing(false);
+        writer.set_connect_options(existing.clone());
+        let readers = pool(4).connect_with(existing).await?;
         Ok(Self::Sqlite {
             writer,
             readers,

@@ -10,6 +10,7 @@ mod queue;
 mod replicas;
 mod server;
 mod soak;
+mod storage;
 mod uploads;
 mod worker;
 

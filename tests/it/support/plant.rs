@@ -113,8 +113,13 @@ impl Plant {
 
     /// Looks at the management API by way of this.
     pub fn managed_through(mut self, veil: &Veil) -> Self {
-        self.management_url = veil.url(&self.management_url);
+        self.watch_through(veil);
         self
+    }
+
+    /// The same, for what is started from now on.
+    pub fn watch_through(&mut self, veil: &Veil) {
+        self.management_url = veil.url(&self.management_url);
     }
 
     pub fn amqp_url(&self) -> &str {
@@ -149,20 +154,30 @@ impl Plant {
     /// Sets the wait that the queue's users put up with.
     pub async fn set_backlog_target(&self, queue: &str, seconds: u64) {
         let statement = format!("UPDATE queues SET backlog_target_s = {seconds} WHERE name = '{queue}'");
-        let changed = execute(&self.database_url, statement).await;
-        assert_eq!(changed, 1, "{queue} is known");
+        assert_eq!(self.execute(statement).await, 1, "{queue} is known");
+    }
+
+    /// Runs a statement past Unstuck's code; how many rows it changed.
+    pub async fn execute(&self, statement: String) -> u64 {
+        execute(&self.database_url, statement).await
     }
 
     /// The binary with a subcommand and this plant's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_unstuck"));
+        self.command_under(&[], arguments)
+    }
+
+    /// The same, run by another program that becomes it.
+    fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let line = [wrapper, &[env!("CARGO_BIN_EXE_unstuck")], arguments].concat();
+        let mut command = Command::new(line[0]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("UNSTUCK_") {
                 command.env_remove(name);
             }
         }
         command
-            .args(arguments)
+            .args(&line[1..])
             .current_dir(self.folder())
             .env(JOURNAL, self.journal_path())
             .env("UNSTUCK_DATABASE_URL", &self.database_url)
@@ -185,16 +200,21 @@ impl Plant {
 
     /// Starts `unstuck serve` on this plant's address, and waits until it answers.
     pub async fn serve(&self) -> Serve {
-        self.serve_on(self.port).await
+        self.serve_on(self.port, &[]).await
+    }
+
+    /// The same, run by a program that becomes it.
+    pub async fn serve_under(&self, wrapper: &[&str]) -> Serve {
+        self.serve_on(self.port, wrapper).await
     }
 
     /// Starts one more `unstuck serve`.
     pub async fn serve_beside(&self) -> Serve {
-        self.serve_on(free_port()).await
+        self.serve_on(free_port(), &[]).await
     }
 
-    async fn serve_on(&self, port: u16) -> Serve {
-        let mut command = self.command(&["serve"]);
+    async fn serve_on(&self, port: u16, wrapper: &[&str]) -> Serve {
+        let mut command = self.command_under(wrapper, &["serve"]);
         command.env("UNSTUCK_LISTEN", format!("127.0.0.1:{port}"));
         let mut process = self.spawn("serve", command);
         let client = Client::new(format!("http://127.0.0.1:{port}"), TOKEN);

@@ -81,11 +81,16 @@ pub async fn findings(plant: &Plant) -> Vec<FindingRow> {
 
 /// How many tasks are queued or running.
 pub async fn open_tasks(plant: &Plant) -> i64 {
-    let count: Vec<(i64,)> = rows(
+    count(
         plant,
         "SELECT count(*) FROM tasks WHERE state IN ('queued', 'running')",
     )
-    .await;
+    .await
+}
+
+/// The number that the statement gives.
+pub async fn count(plant: &Plant, sql: &str) -> i64 {
+    let count: Vec<(i64,)> = rows(plant, sql).await;
     count[0].0
 }
 
