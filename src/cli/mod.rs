@@ -94,7 +94,7 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         _ => {}
     }
     let config = sources.check()?;
-    telemetry::start_log(&config.log, config.log_format);
+    let _log = telemetry::start_log(&config.log, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let signals = Signals::listen()?;

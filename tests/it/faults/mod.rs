@@ -5,6 +5,7 @@ mod broker;
 mod database;
 mod found;
 mod link;
+mod log;
 mod messages;
 mod queue;
 mod replicas;
