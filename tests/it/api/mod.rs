@@ -6,6 +6,7 @@ mod document;
 mod findings;
 mod health;
 mod hostile;
+mod races;
 mod read;
 mod scopes;
 mod work;

@@ -1,8 +1,11 @@
 //! A PostgreSQL server that is restarted or killed under load.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
 
 use super::{all_succeed, load};
 use crate::support::{
@@ -58,5 +61,57 @@ async fn a_database_that_is_restarted_and_killed_under_load_loses_no_started_tas
     assert!(worker.is_running());
     assert!(worker.terminate().await.success());
     assert!(serve.process.terminate().await.success());
+    plant.close().await;
+}
+
+#[tokio::test]
+async fn reports_that_take_every_connection_cost_no_worker_its_lease() {
+    let plant = Plant::new(Engine::Postgres).await;
+    let serve = plant.serve().await;
+    let client = &serve.client;
+    let queue = plant.queue("reports");
+    let task = client.start(json!({"kind": "one", "queue": queue})).await;
+    let claim = json!({"worker": "w", "claim_id": "c", "dispatch": 1});
+    client.act(&task, "claim", claim).await.done();
+
+    // Whoever reads findings waits for as long as a page may.
+    let mut outside = PgConnection::connect(&plant.database_url)
+        .await
+        .expect("PostgreSQL answers");
+    for statement in ["BEGIN", "LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE"] {
+        sqlx::query(statement).execute(&mut outside).await.expect("done");
+    }
+    let mut readers = JoinSet::new();
+    for _ in 0..60 {
+        let client = client.clone();
+        readers.spawn(async move {
+            let mut refused = 0;
+            for _ in 0..3 {
+                let read = client.call(Method::GET, "/api/v1/incidents", None, None).await;
+                refused += usize::from(read.is_ok_and(|reply| reply.status == 503));
+            }
+            refused
+        });
+    }
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(11) {
+        let asked = Instant::now();
+        client.act(&task, "attempts/1/heartbeat", json!({})).await.done();
+        assert_eq!(client.get("/healthz").await.status, 200);
+        // The lease.
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let refused: usize = readers.join_all().await.into_iter().sum();
+    assert!(refused > 0, "there were more readers than connections");
+    outside.close().await.expect("let go");
+
+    client.get("/api/v1/incidents").await.done();
+    let end = json!({"result": "done"});
+    let ended = client.act(&task, "attempts/1/succeed", end).await.done();
+    assert_eq!(
+        (&ended["state"], &ended["attempt"]),
+        (&json!("succeeded"), &json!(1))
+    );
     plant.close().await;
 }

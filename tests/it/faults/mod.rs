@@ -11,6 +11,7 @@ mod queue;
 mod replicas;
 mod server;
 mod soak;
+mod start;
 mod storage;
 mod uploads;
 mod worker;

@@ -605,3 +605,48 @@ async fn a_lost_worker_s_task_is_put_out_again_and_ends_when_no_attempt_is_left(
     })
     .await;
 }
+
+#[tokio::test]
+async fn tasks_that_nothing_can_be_done_for_now_keep_no_lost_one_behind_them_waiting() {
+    each_store(async |store, clock| {
+        // More than a pass takes in one transaction, and first by their ids.
+        let hopeless = lose(&store, 1_200).await;
+        clock.advance(Duration::from_secs(20));
+        let lost = lose(&store, 700).await;
+        clock.advance(Duration::from_secs(16));
+        let tick = async || {
+            unstuck::services::recovery::tick(&store, LEASE)
+                .await
+                .expect("looked")
+        };
+        assert_eq!(tick().await.resent, hopeless, "the leases of the first are over");
+        // Their copies are out: until a lease has passed there is nothing more to do for them.
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(tick().await.resent, lost, "all of those behind them");
+        assert_eq!(tick().await, Default::default());
+    })
+    .await;
+}
+
+/// Tasks whose worker never says a word again; how many.
+async fn lose(store: &Store, count: usize) -> usize {
+    let tasks: Vec<NewTask> = (0..count).map(|_| new_task("reports", true)).collect();
+    let claims: Vec<Act> = tasks
+        .iter()
+        .map(|task| Act {
+            task_id: task.id,
+            event: claim(&format!("c{}", task.id), 1),
+            actor: "worker:w".into(),
+            audit: None,
+        })
+        .collect();
+    let creation = Creation {
+        tasks,
+        principal: "token:t".into(),
+        idempotency: None,
+    };
+    store.create(&[creation]).await.expect("stored");
+    let claimed = store.apply(&claims, Lane::Shared, LEASE).await.expect("applied");
+    assert!(claimed.iter().all(Result::is_ok));
+    count
+}

@@ -70,6 +70,42 @@ async fn a_change_is_told_and_nothing_is_told_without_one() {
 }
 
 #[tokio::test]
+async fn a_thousand_pages_that_read_nothing_hold_one_change_each_however_many_there_were() {
+    let site = TestSite::sqlite().await;
+    let mut browser = Browser::signed_in(&site, Role::Viewer).await;
+    let mut deaf = Vec::new();
+    for _ in 0..1000 {
+        deaf.push(listen(&site, &browser).await.into_body().into_data_stream());
+    }
+    for stream in &mut deaf {
+        assert_eq!(heard(stream).await.as_deref(), Some("beat"));
+    }
+    for change in 0..20 {
+        let token = format!("ci-{change}");
+        site.site
+            .accounts
+            .create_token("system", &token, &[], None)
+            .await
+            .expect("an audited act");
+        assert!(
+            site.lookout.tick().await.expect("looked"),
+            "one look serves them all"
+        );
+    }
+    let page = browser.get("/admin").await;
+    assert_eq!(page.status, 200, "who reads is served meanwhile");
+    for stream in &mut deaf {
+        assert_eq!(heard(stream).await.as_deref(), Some("changed"));
+    }
+    for stream in &mut deaf {
+        let more = timeout(Duration::from_millis(1), stream.next()).await;
+        assert!(more.is_err(), "nothing was kept for it: {more:?}");
+    }
+    drop(deaf);
+    site.close().await;
+}
+
+#[tokio::test]
 async fn nobody_listens_without_a_session() {
     let site = TestSite::sqlite().await;
     let response = listen(&site, &Browser::new(&site)).await;
