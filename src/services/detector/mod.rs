@@ -8,8 +8,8 @@ mod described;
 mod judge;
 mod look;
 mod memory;
-mod unusual;
 mod policies;
+mod unusual;
 
 use std::time::{Duration, Instant};
 

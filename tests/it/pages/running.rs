@@ -86,7 +86,7 @@ async fn describe(site: &TestSite, version: &str, arguments: serde_json::Value) 
             ..QueueSetup::default()
         },
         version: Some(version.into()),
-        consumers: None,
+        ..BrokerQueue::default()
     };
     let described = [("report".to_owned(), now, described)];
     site.store
