@@ -11,8 +11,12 @@ use crate::support::{
     wait::eventually,
 };
 
-async fn set(client: &Client, queue: &str) {
-    let body = json!({"action": "when_proven", "reason": "a purge must not wake anybody"});
+/// Sets a policy with what `more` says beside its action.
+async fn set(client: &Client, queue: &str, more: Value) {
+    let mut body = json!({"action": "when_proven", "reason": "a purge must not wake anybody"});
+    for (key, value) in more.as_object().expect("an object") {
+        body[key] = value.clone();
+    }
     let path = format!("/api/v1/queues/{queue}/policies/message_lost");
     let set = client.call(Method::PUT, &path, None, Some(&body)).await;
     assert_eq!(set.expect("an answer").done()["action"], "when_proven");
@@ -57,7 +61,7 @@ async fn purged_messages_come_back_by_policy_and_a_purge_of_too_many_stops_it() 
 
         let queue = plant.queue("policy");
         let mut tasks = published(&plant, client, &queue, 6).await;
-        set(client, &queue).await;
+        set(client, &queue, json!({})).await;
         outside.purge(&queue).await;
         // Nobody does anything: the messages come back, and the tasks end.
         eventually(PATIENCE, "the messages are back", async || {
@@ -98,7 +102,8 @@ async fn purged_messages_come_back_by_policy_and_a_purge_of_too_many_stops_it() 
 
         let large = plant.queue("policy-large");
         let lost = published(&plant, client, &large, 12).await;
-        set(client, &large).await;
+        // Looks may find the loss part by part: whichever is first is too large.
+        set(client, &large, json!({"breaker_percent": 1, "breaker_tasks": 0})).await;
         outside.purge(&large).await;
         let stopped = eventually(PATIENCE, "the policy stops", async || {
             let shown = client.get(&format!("/api/v1/queues/{large}")).await.done();
@@ -106,11 +111,9 @@ async fn purged_messages_come_back_by_policy_and_a_purge_of_too_many_stops_it() 
             tripped.is_object().then_some(tripped)
         })
         .await;
-        assert_eq!(
-            (&stopped["would"], &stopped["open"]),
-            (&json!(12), &json!(12)),
-            "{stopped}"
-        );
+        let would = stopped["would"].as_i64().expect("a number");
+        assert!((1..=12).contains(&would), "{stopped}");
+        assert_eq!(stopped["open"], json!(12), "{stopped}");
         assert_eq!(audited(&plant, "resend").await, tasks, "nothing more was put out");
         assert_eq!(audited(&plant, "policy_trip").await, [large.clone()]);
         assert_eq!(outside.look(&large).await.map(|(ready, _)| ready), Some(0));
