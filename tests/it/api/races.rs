@@ -35,7 +35,7 @@ async fn a_requeue_and_the_report_of_the_worker_s_success_never_both_count() {
         let path = format!("/tasks/{id}/requeue");
         let requeue = program.post(&path, json!({"reason": "it hangs"}));
         let success = program.report(&id, 1, "succeed", json!({"result": number}));
-        let (requeue, success) = if number % 2 == 0 {
+        let (requeue, success) = if number.is_multiple_of(2) {
             join!(requeue, success)
         } else {
             let (success, requeue) = join!(success, requeue);
