@@ -1,7 +1,7 @@
 //! What the rules look at: the broker's numbers, the database's counts, and the last few readings of both.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -89,8 +89,8 @@ pub enum Presence {
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueSight {
     pub numbers: Numbers,
-    /// The consumer tags; birth shows up to 5 s late, death within 0.3 s. `None` when they are not known.
-    pub tags: Option<BTreeSet<String>>,
+    /// The consumers; birth shows up to 5 s late, death within 0.3 s. `None` when they are not known.
+    pub tags: Option<ConsumerTags>,
     /// `None` when they are not known, or too old.
     pub settings: Option<QueueSettings>,
     /// When its oldest message was published, by the publisher's clock; classic queues only.
@@ -100,6 +100,9 @@ pub struct QueueSight {
     /// The queue counts from 0 again: it was declared anew, or its node restarted.
     pub restarted: bool,
 }
+
+/// Consumer tags, and how many messages each may hold unacknowledged; `None` when that has no limit or is not known.
+pub type ConsumerTags = BTreeMap<String, Option<i64>>;
 
 /// A look at a dead-letter queue.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,37 +6,40 @@ use uuid::Uuid;
 
 use super::{Thresholds, evidence, queue::QueueView, task::Suspect};
 use crate::domain::{
-    evidence::{Facts, ThresholdName},
+    evidence::{Facts, Figure, ThresholdName},
     finding::{Confidence, Stall, Variant, Verdict},
     ledger::{Named, Shortfall, shortfall},
+    observation::ConsumerTags,
     time::Time,
 };
 
-/// A prefetch above this can't be told from an overtaking.
+/// Of each queue and priority. More than this can't be told from an overtaking.
 const REMEMBERED: usize = 256;
 
-/// A task that a listed consumer took, in its current dispatch.
+/// A task that a consumer took, in its current dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
     pub task_id: Uuid,
     pub queue: String,
     pub priority: i64,
-    pub published_at: Time,
+    /// When its message was due: it was put on the queue then, or later.
+    pub due_at: Time,
     /// When it was claimed.
     pub started_at: Time,
+    pub worker: String,
 }
 
 /// The latest messages that were handed out, by queue and priority.
 #[derive(Clone, Debug, Default)]
 pub struct HandedOut {
-    latest: HashMap<(String, i64), BTreeMap<(Time, Uuid), Time>>,
+    latest: HashMap<(String, i64), BTreeMap<(Time, Uuid), (Time, String)>>,
 }
 
 impl HandedOut {
     /// Notes a task. The same one again changes nothing.
     pub fn note(&mut self, taken: Taken) {
         let latest = self.latest.entry((taken.queue, taken.priority)).or_default();
-        latest.insert((taken.published_at, taken.task_id), taken.started_at);
+        latest.insert((taken.due_at, taken.task_id), (taken.started_at, taken.worker));
         while latest.len() > REMEMBERED {
             latest.pop_first();
         }
@@ -51,15 +54,71 @@ impl HandedOut {
         self.latest.clear();
     }
 
-    /// How many messages of `queue` and `priority` that were confirmed at `published` or later were taken after `since`;
-    /// counted up to 256.
-    pub fn count(&self, queue: &str, priority: i64, published: Time, since: Time) -> i64 {
+    /// Who took messages of `queue` and `priority` that were due at `due` or later, one entry a message; only those that were
+    /// taken after `since`.
+    fn takers(&self, queue: &str, priority: i64, due: Time, since: Time) -> Vec<&str> {
         let Some(latest) = self.latest.get(&(queue.to_owned(), priority)) else {
-            return 0;
+            return Vec::new();
         };
-        let later = latest.range((published, Uuid::nil())..);
-        let count = later.filter(|(_, started_at)| **started_at > since).count();
-        i64::try_from(count).unwrap_or(i64::MAX)
+        let later = latest.range((due, Uuid::nil())..);
+        later
+            .filter(|(_, (started_at, _))| *started_at > since)
+            .map(|(_, (_, worker))| worker.as_str())
+            .collect()
+    }
+}
+
+/// The consumers of one queue, from reading to reading.
+#[derive(Clone, Debug, Default)]
+pub struct Crew {
+    /// `None` when the newest reading did not tell.
+    listed: Option<ConsumerTags>,
+    /// As they were listed last.
+    known: ConsumerTags,
+    /// Messages that each holds for attempts that run, since before the newest reading.
+    held: HashMap<String, i64>,
+    /// Since when none of them has left: what one holds goes back to the head of the queue with it.
+    together_since: Option<Time>,
+}
+
+impl Crew {
+    /// Adds a reading of `at`.
+    pub fn note(&mut self, at: Time, listed: Option<&ConsumerTags>, held: HashMap<String, i64>) {
+        if let Some(listed) = listed {
+            if self.known.keys().any(|tag| !listed.contains_key(tag)) {
+                self.together_since = None;
+            }
+            self.known.clone_from(listed);
+        }
+        self.together_since.get_or_insert(at);
+        self.listed = listed.cloned();
+        self.held = held;
+    }
+
+    /// Whether a message that `takers` were handed later ones than can be in nobody's buffer: each consumer was handed more of
+    /// them than it may hold at once, or holds as many as it may for attempts that run.
+    ///
+    /// `consumers` is their live number: one that is not listed yet may hold anything.
+    fn went_past(&self, takers: &[&str], consumers: i64) -> bool {
+        let Some(listed) = &self.listed else {
+            return false;
+        };
+        if i64::try_from(listed.len()) != Ok(consumers) {
+            return false;
+        }
+        let mut past = false;
+        for (tag, limit) in listed {
+            let Some(limit) = *limit else {
+                return false;
+            };
+            let taken = takers.iter().filter(|taker| **taker == tag).count();
+            if i64::try_from(taken).is_ok_and(|taken| taken > limit) {
+                past = true;
+            } else if self.held.get(tag).is_none_or(|held| *held < limit) {
+                return false;
+            }
+        }
+        past
     }
 }
 
@@ -71,17 +130,21 @@ pub struct Oldest {
     pub published_at: Time,
 }
 
-/// While no buffer could hold this task's message, more later messages of the same queue and priority were handed out
-/// than consumers can buffer. Likely, not proven: a broker can put a message that was handed back behind others.
+/// Later messages of the same queue and priority were handed out, and this task's is in nobody's buffer: either each consumer
+/// was handed more of them than it may hold, and all of them are listed, or no reading since left room in a buffer and there were more of them than all
+/// may hold. Only messages that were handed out since a consumer last left are counted.
+///
+/// Likely, not proven: a broker can put a message that was handed back behind others, and a consumer can be slow to take
+/// what it holds.
 pub fn overtaken(
     oldest: Oldest,
     queue: &QueueView<'_>,
+    crew: &Crew,
     handed_out: &HandedOut,
     thresholds: &Thresholds,
 ) -> Option<Stall> {
     let newest = queue.window.newest()?;
     queue.window.proof()?;
-    let since = queue.window.unbuffered_since()?;
     if let Shortfall::AtLeast {
         named: Named::AllEmpty | Named::AllAccounted,
         ..
@@ -90,30 +153,28 @@ pub fn overtaken(
         return None;
     }
     let prefetch = newest.numbers.prefetch?;
+    let together_since = crew.together_since?;
     let margin = thresholds.overtaken_margin_ms;
     let after = Time::from_ms(oldest.published_at.ms() + margin);
-    let overtaken_by = handed_out.count(queue.name, oldest.priority, after, since);
-    if overtaken_by <= prefetch + 1 {
+    let takers = |since| handed_out.takers(queue.name, oldest.priority, after, since);
+    let later = takers(together_since);
+    let unbuffered = queue.window.unbuffered_since().is_some_and(|since| {
+        let later = takers(since.max(together_since));
+        i64::try_from(later.len()).is_ok_and(|later| later > prefetch + 1)
+    });
+    let went_past = |consumers: Figure| crew.went_past(&later, consumers.value);
+    if !unbuffered && !newest.numbers.consumers.is_some_and(went_past) {
         return None;
     }
     let facts = Facts {
         dispatch: Some(oldest.suspect.dispatch),
         published_at: Some(oldest.published_at),
-        overtaken_by: Some(overtaken_by),
+        overtaken_by: i64::try_from(later.len()).ok(),
         prefetch: Some(prefetch),
         ..queue.facts(newest)
     };
     let name = ThresholdName::OvertakenMargin;
-    Some(Stall {
-        task_id: oldest.suspect.task_id,
-        queue: oldest.suspect.queue,
-        dispatch: oldest.suspect.dispatch,
-        attempt: oldest.suspect.attempt,
-        version: oldest.suspect.version,
-        verdict: Verdict::MessageLost,
-        confidence: Confidence::Likely,
-        since: newest.at,
-        evidence: evidence(newest.at, Variant::Overtaken, name, margin, facts),
-        cause: None,
-    })
+    let evidence = evidence(newest.at, Variant::Overtaken, name, margin, facts);
+    let (verdict, likely) = (Verdict::MessageLost, Confidence::Likely);
+    Some(oldest.suspect.stall(verdict, likely, newest.at, evidence, None))
 }

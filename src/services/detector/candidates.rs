@@ -36,6 +36,8 @@ pub(super) const PAGE: i64 = 5_000;
 /// Queues whose oldest tasks one pass looks at, and how many of each.
 const TURNS: usize = 50;
 const OLDEST: i64 = 20;
+/// Tasks taken lately that one pass reads, of those that run and of those that finished.
+const TAKEN: i64 = 500;
 /// Open stalls that one pass holds against their tasks.
 const RECHECKED: i64 = 20_000;
 
@@ -165,8 +167,9 @@ impl Bench<'_> {
         }
         let listed = self.listed();
         let since = self.ago(60_000);
-        for (worker, taken) in self.store.taken(since, self.now, 500).await? {
-            if listed.contains(worker.as_str()) || memory.tags.contains_key(&worker) {
+        let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        for taken in self.store.taken(&names, since, self.now, TAKEN).await? {
+            if listed.contains(taken.worker.as_str()) || memory.tags.contains_key(&taken.worker) {
                 memory.handed_out.note(taken);
             }
         }
@@ -180,7 +183,8 @@ impl Bench<'_> {
             let view = view(queue, &track.window);
             let before = self.ago(self.thresholds.overtaken_margin_ms);
             for oldest in self.store.oldest_waiting(&queue.name, before, OLDEST).await? {
-                stalls.extend(overtaken(oldest, &view, &memory.handed_out, self.thresholds));
+                let handed_out = &memory.handed_out;
+                stalls.extend(overtaken(oldest, &view, &track.crew, handed_out, self.thresholds));
             }
         }
         Ok(stalls)
@@ -210,7 +214,7 @@ impl Bench<'_> {
 
     fn listed(&self) -> HashSet<&str> {
         let tags = self.sight.queues.values().filter_map(|queue| queue.tags.as_ref());
-        tags.flatten().map(String::as_str).collect()
+        tags.flat_map(|tags| tags.keys()).map(String::as_str).collect()
     }
 
     /// Running tasks whose lease is over. Nothing is said before the detector has looked without a gap for a while:

@@ -1,7 +1,7 @@
 //! One look at the broker, in the rules' words.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::{Duration, SystemTime},
 };
 
@@ -11,7 +11,7 @@ use super::{dead::Graveyard, described::Descriptions};
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
-        management::{Counters, ManagementLink},
+        management::{ConsumerDetail, Counters, ManagementLink},
         reading::{Origin, ReadAt, ReadProblem, Source as ReadFrom},
     },
     domain::{
@@ -20,8 +20,8 @@ use crate::{
         evidence::{Figure, Source},
         lint::differences,
         observation::{
-            Blind, Blindness, BrokerSight, Numbers, Presence, Publishing, QueueSettings, QueueSight,
-            Snapshot, lag_ms,
+            Blind, Blindness, BrokerSight, ConsumerTags, Numbers, Presence, Publishing, QueueSettings,
+            QueueSight, Snapshot, lag_ms,
         },
         time::Time,
     },
@@ -279,19 +279,9 @@ impl View<'_> {
                 unacknowledged: self.figure(reading.unacknowledged, reading.unacknowledged_from),
                 consumers: self.figure(reading.consumers, reading.consumers_from),
                 snapshot: self.snapshot(reading, quorum),
-                prefetch: consumers.and_then(|consumers| {
-                    let limits = consumers
-                        .iter()
-                        .map(|consumer| consumer.prefetch.filter(|limit| *limit > 0));
-                    i64::try_from(limits.sum::<Option<u64>>()?).ok()
-                }),
+                prefetch: consumers.and_then(|consumers| consumers.iter().map(limit).sum()),
             },
-            tags: consumers.map(|consumers| {
-                consumers
-                    .iter()
-                    .map(|consumer| consumer.tag.clone())
-                    .collect::<BTreeSet<_>>()
-            }),
+            tags: consumers.map(|consumers| tags(consumers)),
             settings: self.settings(reading, row),
             head_at: self.head_at(reading).filter(|_| !quorum),
             dead: None,
@@ -346,12 +336,29 @@ impl View<'_> {
     }
 }
 
+/// How many messages a consumer may hold; RabbitMQ's 0 is no limit.
+fn limit(consumer: &ConsumerDetail) -> Option<i64> {
+    i64::try_from(consumer.prefetch?).ok().filter(|limit| *limit > 0)
+}
+
+/// A worker consumes on several channels under one tag.
+fn tags(consumers: &[ConsumerDetail]) -> ConsumerTags {
+    let mut tags = ConsumerTags::new();
+    for consumer in consumers {
+        let limit = limit(consumer);
+        tags.entry(consumer.tag.clone())
+            .and_modify(|known| *known = known.zip(limit).map(|(known, limit)| known + limit))
+            .or_insert(limit);
+    }
+    tags
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Instant};
 
     use super::*;
-    use crate::broker::management::{ConsumerDetail, QueueDetail};
+    use crate::broker::management::QueueDetail;
 
     fn read_at(instant: Instant) -> ReadAt {
         ReadAt {
@@ -444,7 +451,8 @@ mod tests {
             })
         };
         let young = kept(10);
-        assert_eq!(young.tags, Some(BTreeSet::from(["v".to_owned(), "w".to_owned()])));
+        let tags = [("v".to_owned(), Some(3)), ("w".to_owned(), Some(2))];
+        assert_eq!(young.tags, Some(ConsumerTags::from(tags)));
         assert_eq!(young.numbers.prefetch, Some(5));
         let snapshot = young.numbers.snapshot.expect("statistics");
         assert_eq!(
@@ -466,6 +474,14 @@ mod tests {
             });
             assert_eq!(sight.numbers.prefetch, None);
         }
+    }
+
+    #[test]
+    fn a_worker_that_consumes_on_two_channels_may_hold_what_both_may() {
+        let sum = |limits: [Option<u64>; 2]| tags(&limits.map(|limit| consumer("w", limit)))["w"];
+        assert_eq!(sum([Some(2), Some(3)]), Some(5));
+        assert_eq!(sum([Some(2), Some(0)]), None);
+        assert_eq!(sum([None, Some(2)]), None);
     }
 
     #[test]

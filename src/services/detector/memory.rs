@@ -8,7 +8,11 @@ use super::{dead::Letters, unusual::Habits};
 use crate::{
     domain::{
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
-        rules::{broker::BrokerMemory, overtaken::HandedOut, settings::MismatchMemory},
+        rules::{
+            broker::BrokerMemory,
+            overtaken::{Crew, HandedOut},
+            settings::MismatchMemory,
+        },
         time::Time,
     },
     store::{
@@ -91,6 +95,7 @@ impl Default for Cursors {
 pub(super) struct Track {
     pub(super) window: Window,
     pub(super) mismatch: MismatchMemory,
+    pub(super) crew: Crew,
     activity: Activity,
     /// Claims and ends of the last minutes, as they were counted at the last look.
     minutes: BTreeMap<Time, (i64, i64, i64)>,
@@ -114,6 +119,9 @@ impl Memory {
                 track.window.restart(now);
             } else if gap {
                 track.window.clear();
+            }
+            if sight.restarted || anew || gap {
+                track.crew = Crew::default();
             }
         }
         let unseen = !sight.queues.is_empty()
@@ -152,7 +160,7 @@ impl Memory {
     pub(super) fn note_tags(&mut self, now: Time, sight: &BrokerSight) -> Vec<(String, String)> {
         let mut to_keep = BTreeMap::new();
         for (queue, QueueSight { tags, .. }) in &sight.queues {
-            for tag in tags.iter().flatten() {
+            for tag in tags.iter().flat_map(|tags| tags.keys()) {
                 let known = self.tags.get(tag).map(|known| known.kept_at);
                 let fresh = known.is_some_and(|kept_at| now.ms_since(kept_at) < 60_000);
                 let kept_at = known.filter(|_| fresh).unwrap_or(now);
@@ -194,6 +202,7 @@ impl Track {
         let numbers = numbers(sight, name);
         let tags = sight.queues.get(name).and_then(|sight| sight.tags.as_ref());
         let mut facts = QueueFacts::default();
+        let mut holding = HashMap::new();
         if let Some(waiting) = counts.waiting.get(name) {
             facts.queued = waiting.queued;
             facts.waiting = waiting.waiting;
@@ -206,10 +215,12 @@ impl Track {
             facts.holding += running.holding;
             facts.live += running.live;
             let worker = running.worker.as_deref().unwrap_or_default();
-            if tags.is_some_and(|tags| tags.contains(worker)) {
+            if tags.is_some_and(|tags| tags.contains_key(worker)) {
                 facts.held += running.held;
+                holding.insert(worker.to_owned(), running.held);
             }
         }
+        self.crew.note(now, tags, holding);
         let minutes = counts.minutes.get(name).map(Vec::as_slice).unwrap_or_default();
         self.count(minutes);
         self.window.push(Sample {

@@ -116,6 +116,7 @@ struct SuspectRow {
     priority: i64,
     worker: Option<String>,
     timeout_s: Option<i64>,
+    available_at: At,
     published_at: Option<At>,
     started_at: Option<At>,
     lease_expires_at: Option<At>,
@@ -185,8 +186,8 @@ const UNPUBLISHED: Sql = sql!(
 /// The columns of `SuspectRow`.
 macro_rules! suspect_columns {
     () => {
-        "t.id, t.queue, t.dispatch, t.attempt, t.version, t.priority, t.worker, t.timeout_s, t.published_at, t.started_at, \
-         t.lease_expires_at, t.resent_at"
+        "t.id, t.queue, t.dispatch, t.attempt, t.version, t.priority, t.worker, t.timeout_s, t.available_at, t.published_at, \
+         t.started_at, t.lease_expires_at, t.resent_at"
     };
 }
 use suspect_columns;
@@ -225,10 +226,14 @@ const TIMED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
 
 /// The newest leases are the newest claims and renewals.
 const TAKEN_RUNNING: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
-      WHERE t.state = 'running' AND t.lease_expires_at > $1 ORDER BY t.lease_expires_at DESC, t.id LIMIT $2");
+      WHERE t.state = 'running' AND t.lease_expires_at > $2 AND t.queue IN (SELECT queue FROM " rows(1; queue text) " r)
+      ORDER BY t.lease_expires_at DESC, t.id LIMIT $3");
 
-const TAKEN_FINISHED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
-      WHERE t.finished_at > $1 ORDER BY t.finished_at DESC, t.id LIMIT $2");
+/// Looked for among the newest ends of all queues: a queue that is next to a much busier one is seen in part.
+const TAKEN_FINISHED: Sql = sql!("SELECT " suspect_columns!() " FROM
+        (SELECT " suspect_columns!() ", t.finished_at FROM tasks t WHERE t.finished_at > $2
+          ORDER BY t.finished_at DESC, t.id LIMIT 5000) t
+      WHERE t.queue IN (SELECT queue FROM " rows(1; queue text) " r) ORDER BY t.finished_at DESC, t.id LIMIT $3");
 
 impl SuspectRow {
     fn suspect(&self) -> Suspect {
@@ -423,34 +428,40 @@ impl Store {
             .collect())
     }
 
-    /// Tasks that were taken lately, each with its worker: up to `limit` that run at `now`, and up to `limit` that
-    /// finished after `since`.
+    /// Tasks of `queues` that were taken lately: up to `limit` that run at `now`, and up to `limit` that finished after
+    /// `since`.
     pub async fn taken(
         &self,
+        queues: &[&str],
         since: Time,
         now: Time,
         limit: i64,
-    ) -> Result<Vec<(String, Taken)>, StoreError> {
+    ) -> Result<Vec<Taken>, StoreError> {
+        let names = || {
+            let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
+            Batch::of(&rows)
+        };
         let mut conn = self.read().await?;
-        let mut rows = fetch_all!(&mut conn, SuspectRow, TAKEN_RUNNING, At(now), limit)?;
+        let mut rows = fetch_all!(&mut conn, SuspectRow, TAKEN_RUNNING, names(), At(now), limit)?;
         rows.extend(fetch_all!(
             &mut conn,
             SuspectRow,
             TAKEN_FINISHED,
+            names(),
             At(since),
             limit
         )?);
         Ok(rows
             .into_iter()
             .filter_map(|row| {
-                let taken = Taken {
+                Some(Taken {
                     task_id: row.id.0,
                     queue: row.queue,
                     priority: row.priority,
-                    published_at: row.published_at?.0,
+                    due_at: row.available_at.0,
                     started_at: row.started_at?.0,
-                };
-                Some((row.worker?, taken))
+                    worker: row.worker?,
+                })
             })
             .collect())
     }

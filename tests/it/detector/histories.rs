@@ -90,7 +90,8 @@ fn called_lost(world: &World) -> Vec<(usize, Stall)> {
     let long_ago = Time::from_ms(now.ms() - THRESHOLDS.overtaken_margin_ms);
     for (nr, priority, published_at) in world.waiting_before(long_ago).into_iter().take(OLDEST) {
         let oldest = oldest(nr, priority, published_at);
-        called.extend(overtaken(oldest, &queue, &world.handed_out, &THRESHOLDS).map(|stall| (nr, stall)));
+        let stall = overtaken(oldest, &queue, &world.crew, &world.handed_out, &THRESHOLDS);
+        called.extend(stall.map(|stall| (nr, stall)));
     }
     let head_at = world.head.filter(|_| !world.is_quorum()).map(at);
     if let (Some(head_at), Some(older)) = (head_at, older(&queue, head_at, &THRESHOLDS)) {

@@ -4,6 +4,7 @@ mod attempts;
 mod dead;
 mod head;
 mod histories;
+mod overtaken;
 mod passes;
 mod policies;
 mod proofs;

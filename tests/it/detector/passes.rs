@@ -202,7 +202,7 @@ async fn a_lost_worker_is_one_card_that_says_what_became_of_its_tasks() {
             stage.claim(*id, "w").await;
         }
         stage.pass().await;
-        stage.queue(|queue| queue.tags = Some(["other".to_owned()].into()));
+        stage.queue(|queue| queue.tags = Some([("other".to_owned(), Some(1))].into()));
         stage.passes(5).await;
         assert_eq!(stage.stall_verdicts().await, [], "its lease is alive");
         stage.passes(2).await;

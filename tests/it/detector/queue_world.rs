@@ -1,11 +1,13 @@
 //! A queue with its workers and its broker, played in steps, and seen as the detector sees it: late, in pieces, and
 //! never at the right moment.
 
+use std::collections::HashMap;
+
 use unstuck::domain::{
     evidence::{Figure, Source},
-    observation::{Activity, Numbers, Presence, QueueFacts, Sample, Snapshot, Window, lag_ms},
+    observation::{Activity, ConsumerTags, Numbers, Presence, QueueFacts, Sample, Snapshot, Window, lag_ms},
     rules::{
-        overtaken::{HandedOut, Oldest, Taken},
+        overtaken::{Crew, HandedOut, Oldest, Taken},
         task::Suspect,
     },
     time::Time,
@@ -66,6 +68,10 @@ pub struct Message {
     held: Option<(usize, i64)>,
 }
 
+fn name(worker: usize) -> String {
+    format!("w{worker}")
+}
+
 struct Worker {
     born: i64,
     died: Option<i64>,
@@ -100,10 +106,11 @@ pub struct Plan {
     pub scatters: bool,
 }
 
-/// What does not change about a task, or only once.
+/// What does not change about a task.
 struct Task {
     priority: i64,
-    published: Option<i64>,
+    /// When it was started, and its message sent.
+    started: i64,
 }
 
 pub struct World {
@@ -124,6 +131,8 @@ pub struct World {
     taken: Vec<(usize, Taken)>,
     /// What the detector remembers of the messages that were handed out.
     pub handed_out: HandedOut,
+    /// And of the consumers.
+    pub crew: Crew,
     /// When the oldest message was sent, as of the reading before: the statistics are late.
     pub head: Option<i64>,
     next_head: Option<i64>,
@@ -145,6 +154,7 @@ impl World {
             known: Vec::new(),
             taken: Vec::new(),
             handed_out: HandedOut::default(),
+            crew: Crew::default(),
             head: None,
             next_head: None,
         };
@@ -174,7 +184,7 @@ impl World {
             let priority = self.dice.below(self.plan.priorities);
             self.known.push(Task {
                 priority,
-                published: None,
+                started: self.now,
             });
             self.publish(task);
             if self.plan.twice_in > 0 && self.dice.once_in(self.plan.twice_in) {
@@ -209,12 +219,11 @@ impl World {
     /// Confirms and acknowledgements reach their ends.
     fn arrive(&mut self) {
         let now = self.now;
-        for (state, known) in self.tasks.iter_mut().zip(&mut self.known) {
+        for state in &mut self.tasks {
             if let State::Sent(at) = *state
                 && at <= now
             {
                 *state = State::Queued { published: now };
-                known.published = Some(now);
             }
         }
         let (due, later): (Vec<_>, Vec<_>) = self.acks.drain(..).partition(|(_, at)| *at <= now);
@@ -295,7 +304,6 @@ impl World {
                 } else if !alive && lease + 3_000 == now - now % STEP_MS {
                     // serve puts the same dispatch out again.
                     self.publish(nr);
-                    self.known[nr].published = Some(now);
                 }
             }
         }
@@ -361,17 +369,16 @@ impl World {
     }
 
     fn note(&mut self, task: usize, worker: usize) {
-        let Task { priority, published } = self.known[task];
-        if let Some(published) = published {
-            let taken = Taken {
-                task_id: Uuid::from_u128(task as u128),
-                queue: "q".into(),
-                priority,
-                published_at: at(published),
-                started_at: at(self.now),
-            };
-            self.taken.push((worker, taken));
-        }
+        let Task { priority, started } = self.known[task];
+        let taken = Taken {
+            task_id: Uuid::from_u128(task as u128),
+            queue: "q".into(),
+            priority,
+            due_at: at(started),
+            started_at: at(self.now),
+            worker: name(worker),
+        };
+        self.taken.push((worker, taken));
     }
 
     /// A worker drains: it hands back what it only buffered, ends what it runs, and another one comes.
@@ -531,6 +538,8 @@ impl World {
             self.step();
         }
         let facts = self.facts(began, &numbers, &tags);
+        let (listed, held) = self.consumers(began, &tags);
+        self.crew.note(at(began), Some(&listed), held);
         self.window.push(Sample {
             at: at(began),
             numbers,
@@ -538,6 +547,21 @@ impl World {
             activity: self.activity,
             expected_wait_ms: None,
         });
+    }
+
+    /// The listed consumers, and what each has held since before the reading for attempts that run.
+    fn consumers(&self, began: i64, tags: &[bool]) -> (ConsumerTags, HashMap<String, i64>) {
+        let lag = lag_ms(Source::Totals, self.plan.quorum);
+        let listed = || (0..self.workers.len()).filter(|nr| tags.get(*nr).copied().unwrap_or(false));
+        let limits = listed().map(|nr| (name(nr), Some(self.workers[nr].prefetch as i64)));
+        let held = listed().map(|nr| {
+            let holds = |state: &&State| {
+                matches!(**state, State::Running { worker, started, lease, gone, .. }
+                    if worker == nr && lease > self.now && !gone && started <= began - lag)
+            };
+            (name(nr), self.tasks.iter().filter(holds).count() as i64)
+        });
+        (limits.collect(), held.collect())
     }
 
     fn facts(&self, began: i64, numbers: &Numbers, tags: &[bool]) -> QueueFacts {

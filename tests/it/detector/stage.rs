@@ -82,7 +82,7 @@ impl Stage {
             }),
             prefetch: Some(1),
         };
-        let tags = Some(["w".to_owned()].into());
+        let tags = Some([("w".to_owned(), Some(1))].into());
         self.sight.blind = None;
         self.sight.queues = HashMap::from([(
             "q".to_owned(),

@@ -18,7 +18,7 @@ use unstuck::{
             head::{behind_head, older},
             judge_queue,
             messages::Loss,
-            overtaken::{HandedOut, Oldest, Taken, overtaken},
+            overtaken::{Crew, HandedOut, Oldest, Taken, overtaken},
             queue::QueueView,
             settings::{Holding, MismatchMemory, ack_deadline, queue_mismatch},
             task::{
@@ -338,8 +338,9 @@ fn stalls() -> Vec<Stall> {
             task_id: Uuid::from_u128(nr),
             queue: "q".into(),
             priority: 0,
-            published_at: at(-10_000),
+            due_at: at(-10_000),
             started_at: at(4_000),
+            worker: "w".into(),
         });
     }
     let window = window([0, 5_000].map(|ms| sample(ms, false, 5, 0)));
@@ -353,8 +354,19 @@ fn stalls() -> Vec<Stall> {
         priority: 0,
         published_at: at(-30_000),
     };
-    all.extend(overtaken(oldest, &queue, &handed_out, &THRESHOLDS));
+    let crew = crew(0, &[("w", 1)]);
+    all.extend(overtaken(oldest, &queue, &crew, &handed_out, &THRESHOLDS));
     all
+}
+
+/// The consumers of `q` since `ms`: each with how many messages it may hold.
+pub fn crew(ms: i64, consumers: &[(&str, i64)]) -> Crew {
+    let tags = consumers
+        .iter()
+        .map(|(tag, limit)| ((*tag).to_owned(), Some(*limit)));
+    let mut crew = Crew::default();
+    crew.note(at(ms), Some(&tags.collect()), Default::default());
+    crew
 }
 
 pub fn suspect() -> Suspect {

@@ -1,23 +1,19 @@
 //! What is wrong with one task, under which cause it is told, and when it is over.
 
+use super::support::{THRESHOLDS, at, suspect};
 use unstuck::domain::{
     evidence::{Figure, Source},
     finding::{CloseReason, Confidence, Scope, Stall, Subject, Variant, Verdict},
-    observation::{Publishing, Window},
+    observation::Publishing,
     rules::{
         fold::{Fold, Split},
         over::{OpenStall, over},
-        overtaken::{HandedOut, Oldest, Taken, overtaken},
-        queue::QueueView,
         task::{
             Lapsed, PublishCauses, Takers, Timed, Unpublished, WorkerPresence, lapsed, overdue, unpublished,
         },
     },
     task::State,
 };
-use uuid::Uuid;
-
-use super::support::{THRESHOLDS, at, sample, suspect, window, with};
 
 fn subject(scope: Scope, name: &str) -> Subject {
     Subject {
@@ -395,99 +391,5 @@ fn one_worker_is_one_cause_that_says_what_became_of_its_tasks() {
     assert_eq!(
         (incident.evidence.facts.moved_on, incident.evidence.facts.ended),
         (Some(5), Some(2))
-    );
-}
-
-/// Readings of a busy queue in which nothing is buffered.
-fn busy() -> Window {
-    window((0..4).map(|nr| {
-        with(sample(nr * 5_000, false, 5, 1), |sample| {
-            sample.facts.settled = 5;
-            sample.facts.held = 1;
-        })
-    }))
-}
-
-fn handed_out(count: i64, published_ms: i64, started_ms: i64) -> HandedOut {
-    let mut handed_out = HandedOut::default();
-    for nr in 0..count {
-        handed_out.note(Taken {
-            task_id: Uuid::from_u128(nr as u128 + 1),
-            queue: "q".into(),
-            priority: 0,
-            published_at: at(published_ms),
-            started_at: at(started_ms + nr),
-        });
-    }
-    handed_out
-}
-
-fn judge_oldest(window: &Window, handed_out: &HandedOut, priority: i64) -> Option<Stall> {
-    let queue = QueueView {
-        name: "q",
-        backlog_target_ms: 900_000,
-        window,
-    };
-    let oldest = Oldest {
-        suspect: suspect(),
-        priority,
-        published_at: at(-60_000),
-    };
-    overtaken(oldest, &queue, handed_out, &THRESHOLDS)
-}
-
-#[test]
-fn a_task_that_more_later_ones_overtook_than_can_be_buffered_has_likely_lost_its_message() {
-    let stall = judge_oldest(&busy(), &handed_out(3, -50_000, 1_000), 0).expect("overtaken");
-    assert_eq!(
-        (stall.verdict, stall.confidence),
-        (Verdict::MessageLost, Confidence::Likely)
-    );
-    assert_eq!(stall.evidence.facts.overtaken_by, Some(3));
-    assert_eq!(
-        judge_oldest(&busy(), &handed_out(2, -50_000, 1_000), 0),
-        None,
-        "prefetch and one"
-    );
-}
-
-#[test]
-fn overtaking_proves_nothing_when_there_is_an_innocent_reason() {
-    let after = handed_out(9, -50_000, 1_000);
-    assert_eq!(judge_oldest(&busy(), &after, 5), None, "another priority");
-    assert_eq!(
-        judge_oldest(&busy(), &handed_out(9, -50_001, 1_000), 0),
-        None,
-        "published at nearly the same time"
-    );
-    assert_eq!(
-        judge_oldest(&busy(), &handed_out(9, -50_000, -5_000), 0),
-        None,
-        "handed out before we looked"
-    );
-    let buffering = |change: fn(&mut unstuck::domain::observation::Sample)| {
-        let mut window = busy();
-        window.push(with(sample(20_000, false, 5, 1), |sample| {
-            sample.facts.settled = 5;
-            sample.facts.held = 1;
-            change(sample);
-        }));
-        judge_oldest(&window, &after, 0)
-    };
-    assert!(buffering(|_| {}).is_some());
-    assert_eq!(
-        buffering(|sample| sample.facts.held = 0),
-        None,
-        "a buffer may hold it"
-    );
-    assert_eq!(
-        buffering(|sample| sample.numbers.prefetch = None),
-        None,
-        "a consumer without a limit"
-    );
-    assert_eq!(
-        buffering(|sample| sample.numbers.snapshot = None),
-        None,
-        "numbers missing"
     );
 }

@@ -194,7 +194,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
     };
     let queue = QueueSight {
         numbers,
-        tags: Some([tag.to_owned()].into()),
+        tags: Some([(tag.to_owned(), Some(1))].into()),
         restarted: false,
         settings: None,
         head_at: None,

@@ -59,12 +59,13 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         id: "F18d",
-        name: "one message of a busy queue is taken away, and the work goes on for half a minute",
+        name: "one message of a busy queue is taken away, and the work goes on until that is said",
         ground: Ground::Shared,
         pace: Pace::Patient,
         only: Only::Any,
         inject: |stage| Box::pin(steal_one_of_many(stage)),
-        truths: &[Truth::new(MessageLost, On::Tasks("lost"), 120)],
+        // Ten seconds are the rule's margin.
+        truths: &[Truth::new(MessageLost, On::Tasks("lost"), 60)],
         may: &[May::new(LedgerShort, On::Queue("main"))],
         quiet_s: 5,
         remedy: |stage| Box::pin(requeue_lost(stage)),
@@ -265,7 +266,7 @@ async fn steal_one_of_many(stage: &mut Stage) {
         move |_| json!({"kind": "lab", "queue": queue, "payload": "steps=4"}),
     );
     stage.plant.open("held");
-    stage.until_more_promised(60).await;
+    stage.until_said(MessageLost, On::Tasks("lost")).await;
     stage.stop_load().await;
 }
 
