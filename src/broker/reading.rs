@@ -187,13 +187,13 @@ impl BrokerReader {
     }
 
     /// How many messages each of these queues holds, ready and unacknowledged. Queues that are not listed, and counts that
-    /// are not told, are left out; nothing when the broker does not answer.
-    pub async fn depths(&self, queues: &[String]) -> HashMap<String, u64> {
-        let totals = self.management.totals(queues).await.unwrap_or_default();
+    /// are not told, are left out. Errors: as those of the totals.
+    pub async fn depths(&self, queues: &[String]) -> Result<HashMap<String, u64>, ManagementError> {
+        let totals = self.management.totals(queues).await?;
         let depths = totals.into_iter().filter_map(|(queue, totals)| {
             Some((queue, totals.messages_ready? + totals.messages_unacknowledged?))
         });
-        depths.collect()
+        Ok(depths.collect())
     }
 
     /// Reads what there is to know about these queues, within about 10 s whatever the broker does.

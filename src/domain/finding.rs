@@ -45,6 +45,14 @@ words! {
     }
 }
 
+impl Verdict {
+    /// It is about an attempt that is alive: no heartbeat refutes it. A worker that beats more often than the detector writes
+    /// would otherwise never be told of.
+    pub const fn outlives_heartbeats(self) -> bool {
+        matches!(self, Self::Overdue | Self::CancelIgnored | Self::AckDeadline)
+    }
+}
+
 words! {
     pub enum Confidence {
         /// It follows from what was read.

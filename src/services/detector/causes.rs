@@ -18,12 +18,14 @@ use crate::{
         time::Time,
     },
     store::{
-        findings::{IncidentChanges, IncidentRow},
+        findings::{Folded, IncidentChanges, IncidentRow, StallChanges},
         webhooks::WebhookEvent,
     },
 };
 
 type Cause = (Verdict, Subject);
+/// What the webhook is told.
+type Told = (Uuid, WebhookEvent, Value);
 
 /// What is open, and what this pass changes about it.
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub(super) struct Causes {
     folded: HashMap<Uuid, i64>,
     /// The causes that this pass's stalls have in common.
     folds: HashMap<Cause, Fold>,
+    /// Those that open with the first of their stalls, and how many those are.
+    coming: HashMap<Uuid, (Fold, i64)>,
     pub(super) changes: IncidentChanges,
 }
 
@@ -125,12 +129,10 @@ impl Causes {
         }
     }
 
-    /// Takes the causes in that live through their stalls.
-    pub(super) fn fold(&mut self, stalls: &[Stall], now: Time) {
-        let mut counts: HashMap<Cause, i64> = HashMap::new();
+    /// Takes the causes in that live through their stalls. A new one opens once a stall of it is written.
+    pub(super) fn fold(&mut self, stalls: &[Stall]) {
         for fold in stalls.iter().filter_map(Fold::of) {
             let cause = (fold.verdict, fold.subject.clone());
-            *counts.entry(cause.clone()).or_default() += 1;
             match self.folds.get_mut(&cause) {
                 Some(known) => known.join(fold),
                 None => {
@@ -138,16 +140,58 @@ impl Causes {
                 }
             }
         }
-        for (cause, stalled) in counts {
-            if let (None, Some(fold)) = (self.id(&cause), self.folds.get(&cause)) {
+        for (cause, fold) in &self.folds {
+            if !self.open.contains_key(cause) {
+                let id = new_id();
+                self.open.insert(cause.clone(), id);
+                self.coming.insert(id, (fold.clone(), 0));
+            }
+        }
+    }
+
+    /// Counts the stalls that are about to be written under the incidents that open with them.
+    pub(super) fn expect(&mut self, changes: &StallChanges) {
+        let opened = changes.opened.iter().filter_map(|(_, _, id)| *id);
+        let updated = changes.updated.iter().filter_map(|update| update.incident_id);
+        for id in opened.chain(updated) {
+            if let Some((_, stalled)) = self.coming.get_mut(&id) {
+                *stalled += 1;
+            }
+        }
+    }
+
+    /// What opens with these stalls, and what the webhook is told of it.
+    pub(super) fn under(
+        &mut self,
+        folded: &[Folded],
+        announce: Option<&Announce>,
+        now: Time,
+    ) -> IncidentChanges {
+        let mut changes = IncidentChanges::default();
+        for Folded {
+            incident_id,
+            tried,
+            written,
+        } in folded
+        {
+            let Some((_, stalled)) = self.coming.get_mut(incident_id) else {
+                continue;
+            };
+            *stalled -= tried - written;
+            if *written > 0
+                && let Some((fold, stalled)) = self.coming.remove(incident_id)
+            {
                 let split = Split {
                     stalled,
                     ..Split::default()
                 };
-                let incident = fold.clone().incident(split, now);
-                self.open(cause, incident);
+                changes.opened.push((*incident_id, fold.incident(split, now)));
             }
         }
+        if let Some(announce) = announce {
+            changes.told = told_opened(&changes.opened, announce, now);
+        }
+        changes
     }
 
     /// The incidents that live through their stalls.
@@ -161,23 +205,12 @@ impl Causes {
         let Some(announce) = announce else {
             return;
         };
-        let opened = self
-            .changes
-            .opened
-            .iter()
-            .map(|(id, incident)| row(*id, incident, now));
-        let opened = opened.map(|row| (row.id, WebhookEvent::Opened, announce(&row)));
-        let mut told: Vec<_> = opened.collect();
+        let mut told = told_opened(&self.changes.opened, announce, now);
         told.extend(self.told_closed(&self.changes.closed, announce, now));
         self.changes.told = told;
     }
 
-    fn told_closed(
-        &self,
-        closed: &[(Uuid, CloseReason)],
-        announce: &Announce,
-        now: Time,
-    ) -> Vec<(Uuid, WebhookEvent, Value)> {
+    fn told_closed(&self, closed: &[(Uuid, CloseReason)], announce: &Announce, now: Time) -> Vec<Told> {
         let rows = closed.iter().filter_map(|(id, reason)| {
             let row = self.known.get(id)?.clone();
             Some(IncidentRow {
@@ -207,7 +240,7 @@ impl Causes {
                 ..ends.get(id).copied().unwrap_or_default()
             };
             if stalled == 0 {
-                // One that this pass opened has its stalls next time, or goes then.
+                // One that this pass found has had no stall, and is not open.
                 if known.is_some() {
                     changes.closed.push((*id, CloseReason::Settled));
                 }
@@ -250,6 +283,12 @@ impl Causes {
             Health::Ok
         }
     }
+}
+
+fn told_opened(opened: &[(Uuid, Incident)], announce: &Announce, now: Time) -> Vec<Told> {
+    let rows = opened.iter().map(|(id, incident)| row(*id, incident, now));
+    rows.map(|row| (row.id, WebhookEvent::Opened, announce(&row)))
+        .collect()
 }
 
 /// The row that an incident gets.

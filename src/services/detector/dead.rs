@@ -56,7 +56,10 @@ impl Graveyard {
         if due {
             self.depths_at = Some(now);
             let names: Vec<String> = queues.iter().map(|queue| format!("{queue}.dead")).collect();
-            let depths = reader.depths(&names).await;
+            let depths = reader.depths(&names).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "dead-letter queues can't be counted");
+                HashMap::new()
+            });
             let changed = queues.iter().zip(&names).filter_map(|(queue, name)| {
                 let depth = *depths.get(name)?;
                 match self.graves.get(queue) {

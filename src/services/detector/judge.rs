@@ -29,7 +29,7 @@ use crate::{
     store::{
         KeptFor, Leadership, LedgerSample, QueueRow, Store, StoreError,
         evidence::{Minute, Running},
-        findings::{IncidentRow, StallChanges},
+        findings::{Folded, IncidentRow, StallChanges},
     },
 };
 
@@ -204,7 +204,7 @@ impl Judge {
             losses: &losses,
         };
         let stalls = bench.stalls(&mut self.memory, &causes, dead).await?;
-        causes.fold(&stalls, now);
+        causes.fold(&stalls);
         causes.changes.samples = self.samples(now, queues, &counts, &causes);
         causes.tell(self.settings.announce.as_ref(), now);
         if !self
@@ -233,8 +233,12 @@ impl Judge {
         };
         let over = bench.over(&mut self.memory, &causes, &stalls).await?;
         let changes = compare(stalls, known, &causes);
+        causes.expect(&changes);
         for changes in [over, changes] {
-            if !self.write(&leadership, now, &changes, &mut tally).await? {
+            if !self
+                .write(&leadership, now, &changes, &mut causes, &mut tally)
+                .await?
+            {
                 return Ok(self.deposed());
             }
         }
@@ -382,11 +386,15 @@ impl Judge {
         leadership: &Leadership,
         now: Time,
         changes: &StallChanges,
+        causes: &mut Causes,
         tally: &mut Tally,
     ) -> Result<bool, StoreError> {
-        let Some(written) = self.store.write_stalls(leadership, now, changes).await? else {
+        let announce = self.settings.announce.as_ref();
+        let under = |folded: &[Folded]| causes.under(folded, announce, now);
+        let Some(written) = self.store.write_stalls(leadership, now, changes, under).await? else {
             return Ok(false);
         };
+        tally.incidents_opened += usize::try_from(written.incidents).unwrap_or(usize::MAX);
         tally.stalls_opened += written.opened;
         tally.stalls_closed += written.closed;
         Ok(true)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub use list::{ClosedCursor, StallFilter};
 pub use recheck::{Changed, Known, RecheckCursor};
 pub(super) use write::close_stalls;
-pub use write::{IncidentChanges, StallChanges, StallUpdate, Written};
+pub use write::{Folded, IncidentChanges, StallChanges, StallUpdate, Written};
 
 use super::types::{At, Id, Word};
 use crate::domain::{

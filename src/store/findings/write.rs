@@ -1,21 +1,23 @@
 //! Opens, keeps and closes findings. Every transaction holds the detector's leadership, so a leader that was replaced
 //! meanwhile writes nothing.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     domain::{
         evidence::Evidence,
-        finding::{CloseReason, Confidence, Incident, Stall, Verdict},
+        finding::{CloseReason, Confidence, Incident, Stall},
         time::Time,
     },
     store::{
         Lane, Store, StoreError,
-        db::{Sql, Tx, execute, sql},
+        db::{Sql, Tx, execute, fetch_all, sql},
         leaders::Leadership,
         samples::{KeptFor, LedgerSample, insert_samples},
-        types::{At, Batch, document},
+        types::{At, Batch, Id, document},
         webhooks::{WebhookEvent, enqueue},
     },
 };
@@ -67,11 +69,22 @@ pub struct StallChanges {
     pub closed: Vec<(Uuid, CloseReason)>,
 }
 
+/// Stalls of one transaction that were to be folded under one incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    pub incident_id: Uuid,
+    pub tried: i64,
+    /// Less than `tried` where a task changed meanwhile.
+    pub written: i64,
+}
+
 /// How many rows a write changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     pub opened: u64,
     pub closed: u64,
+    /// Incidents that opened with their first stall.
+    pub incidents: u64,
 }
 
 /// Rows of one transaction: the write lock of SQLite is held no longer than some tens of milliseconds.
@@ -98,12 +111,13 @@ const OPEN_STALLS: Sql = sql!("INSERT INTO stalls (id, task_id, queue, dispatch,
         confidence text, since time, evidence jsonb, incident_id uuid) " r
       JOIN tasks t ON t.id = r.task_id AND (t.version = r.version
         OR (r.version IS NULL AND t.state = 'running' AND t.dispatch = r.dispatch AND t.attempt = r.attempt))
-      WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING");
+      WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING
+      RETURNING incident_id");
 
 const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET attempt = r.attempt, confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
         seen_at = $2
       FROM " rows(1; id uuid, attempt bigint, confidence text, evidence jsonb, incident_id uuid) " r
-      WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
+      WHERE stalls.id = r.id AND stalls.closed_at IS NULL RETURNING stalls.incident_id");
 
 const MOVE_STALLS: Sql = sql!("UPDATE stalls SET incident_id = r.incident_id FROM " rows(1; id uuid, incident_id uuid) " r
       WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
@@ -127,22 +141,7 @@ impl Store {
         if !self.hold(&mut tx, leadership).await? {
             return Ok(false);
         }
-        // Closed first: the same cause may be opened anew.
-        if !changes.closed.is_empty() {
-            execute!(&mut tx, CLOSE_INCIDENTS, reasons(&changes.closed), At(now))?;
-        }
-        if !changes.opened.is_empty() {
-            let rows: Vec<Value> = changes.opened.iter().map(incident_row).collect();
-            execute!(&mut tx, OPEN_INCIDENTS, Batch::of(&rows), At(now))?;
-        }
-        if !changes.kept.is_empty() {
-            let rows: Vec<Value> = changes.kept.iter().map(incident_row).collect();
-            execute!(&mut tx, KEEP_INCIDENTS, Batch::of(&rows), At(now))?;
-        }
-        insert_samples(&mut tx, &changes.samples).await?;
-        for (id, event, body) in &changes.told {
-            enqueue(&mut tx, now, *id, *event, body).await?;
-        }
+        put_incidents(&mut tx, now, changes).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -150,12 +149,15 @@ impl Store {
     /// Writes what a pass found about tasks, some hundred rows a transaction; `None` when the leadership was lost on
     /// the way: the rest was not written.
     ///
-    /// A task that changed since it was read gets no stall.
+    /// A task that changed since it was read gets no stall. `under` is told of each transaction's stalls, once they are written,
+    /// which incidents they are folded under, and says what that opens: it is written in the same transaction, so that nobody
+    /// ever reads an incident without a stall.
     pub async fn write_stalls(
         &self,
         leadership: &Leadership,
         now: Time,
         changes: &StallChanges,
+        mut under: impl FnMut(&[Folded]) -> IncidentChanges,
     ) -> Result<Option<Written>, StoreError> {
         let mut written = Written::default();
         for step in steps(changes) {
@@ -165,9 +167,18 @@ impl Store {
             }
             match step {
                 Step::Close(rows) => written.closed += execute!(&mut tx, CLOSE_STALLS, rows, At(now))?,
-                Step::Open(rows) => written.opened += execute!(&mut tx, OPEN_STALLS, rows, At(now))?,
-                Step::Update(rows) => {
-                    execute!(&mut tx, UPDATE_STALLS, rows, At(now))?;
+                Step::Open(rows, tried) => {
+                    let rows = fetch_all!(&mut tx, (Option<Id>,), OPEN_STALLS, rows, At(now))?;
+                    written.opened += rows.len() as u64;
+                    let opened = under(&folded(tried, rows));
+                    written.incidents += opened.opened.len() as u64;
+                    put_incidents(&mut tx, now, &opened).await?;
+                }
+                Step::Update(rows, tried) => {
+                    let rows = fetch_all!(&mut tx, (Option<Id>,), UPDATE_STALLS, rows, At(now))?;
+                    let opened = under(&folded(tried, rows));
+                    written.incidents += opened.opened.len() as u64;
+                    put_incidents(&mut tx, now, &opened).await?;
                 }
                 Step::Move(rows) => {
                     execute!(&mut tx, MOVE_STALLS, rows)?;
@@ -188,11 +199,50 @@ pub(in crate::store) async fn close_stalls(
     execute!(tx, CLOSE_STALLS, reasons(closed), At(now))
 }
 
-/// The rows of one transaction.
+async fn put_incidents(tx: &mut Tx, now: Time, changes: &IncidentChanges) -> Result<(), StoreError> {
+    // Closed first: the same cause may be opened anew.
+    if !changes.closed.is_empty() {
+        execute!(tx, CLOSE_INCIDENTS, reasons(&changes.closed), At(now))?;
+    }
+    if !changes.opened.is_empty() {
+        let rows: Vec<Value> = changes.opened.iter().map(incident_row).collect();
+        execute!(tx, OPEN_INCIDENTS, Batch::of(&rows), At(now))?;
+    }
+    if !changes.kept.is_empty() {
+        let rows: Vec<Value> = changes.kept.iter().map(incident_row).collect();
+        execute!(tx, KEEP_INCIDENTS, Batch::of(&rows), At(now))?;
+    }
+    insert_samples(tx, &changes.samples).await?;
+    for (id, event, body) in &changes.told {
+        enqueue(tx, now, *id, *event, body).await?;
+    }
+    Ok(())
+}
+
+/// How many of the stalls that were to be folded under each incident were written.
+fn folded(tried: Vec<Uuid>, written: Vec<(Option<Id>,)>) -> Vec<Folded> {
+    let mut folded: BTreeMap<Uuid, Folded> = BTreeMap::new();
+    for incident_id in tried {
+        let none = Folded {
+            incident_id,
+            tried: 0,
+            written: 0,
+        };
+        folded.entry(incident_id).or_insert(none).tried += 1;
+    }
+    for id in written.into_iter().filter_map(|(id,)| id) {
+        if let Some(folded) = folded.get_mut(&id.0) {
+            folded.written += 1;
+        }
+    }
+    folded.into_values().collect()
+}
+
+/// The rows of one transaction, and the incidents that they are to be folded under, one entry a row.
 enum Step {
     Close(Batch),
-    Open(Batch),
-    Update(Batch),
+    Open(Batch, Vec<Uuid>),
+    Update(Batch, Vec<Uuid>),
     Move(Batch),
 }
 
@@ -212,7 +262,8 @@ fn steps(changes: &StallChanges) -> Vec<Step> {
                     "incident_id": incident_id })
             })
             .collect();
-        Step::Open(Batch::of(&rows))
+        let tried = chunk.iter().filter_map(|(_, _, incident_id)| *incident_id);
+        Step::Open(Batch::of(&rows), tried.collect())
     });
     let update = changes.updated.chunks(CHUNK).map(|chunk| {
         let rows: Vec<Value> = chunk
@@ -222,7 +273,8 @@ fn steps(changes: &StallChanges) -> Vec<Step> {
                     "incident_id": update.incident_id })
             })
             .collect();
-        Step::Update(Batch::of(&rows))
+        let tried = chunk.iter().filter_map(|update| update.incident_id);
+        Step::Update(Batch::of(&rows), tried.collect())
     });
     let moved = changes.moved.chunks(CHUNK).map(|chunk| {
         let rows: Vec<Value> = chunk
@@ -248,28 +300,9 @@ fn reasons(closed: &[(Uuid, CloseReason)]) -> Batch {
     Batch::of(&rows)
 }
 
-/// The version that the task must still have. None for what a heartbeat does not refute: a worker that beats more often than
-/// the detector writes would never be told of otherwise.
+/// The version that the task must still have; `None` for what a heartbeat does not refute.
 fn version_that_counts(stall: &Stall) -> Option<i64> {
-    match stall.verdict {
-        Verdict::Overdue | Verdict::CancelIgnored | Verdict::AckDeadline => None,
-        Verdict::Unpublished
-        | Verdict::MessageLost
-        | Verdict::WorkerLost
-        | Verdict::WorkerSilent
-        | Verdict::CrashLoop
-        | Verdict::DoubleRun
-        | Verdict::DeadLettered
-        | Verdict::NoConsumers
-        | Verdict::ConsumersStuck
-        | Verdict::Backlog
-        | Verdict::LedgerShort
-        | Verdict::LedgerOver
-        | Verdict::QueueMissing
-        | Verdict::QueueMismatch
-        | Verdict::BrokerAlarm
-        | Verdict::Unknown => Some(stall.version),
-    }
+    (!stall.verdict.outlives_heartbeats()).then_some(stall.version)
 }
 
 fn kept(evidence: &Evidence) -> Value {

@@ -122,7 +122,9 @@ impl Finder {
         };
         let written = self
             .store
-            .write_stalls(&self.leadership, self.now, &changes)
+            .write_stalls(&self.leadership, self.now, &changes, |_| {
+                IncidentChanges::default()
+            })
             .await;
         assert_eq!(written.expect("stored").expect("led").opened, 1);
         id

@@ -1,6 +1,7 @@
 //! The detector: its rules, its store, and what it finds on a real broker.
 
 mod attempts;
+mod cards;
 mod dead;
 mod head;
 mod histories;

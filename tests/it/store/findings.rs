@@ -9,7 +9,7 @@ use unstuck::{
         finding::{Confidence, Stall, Variant, Verdict},
         transition::Event,
     },
-    store::findings::StallChanges,
+    store::findings::{IncidentChanges, StallChanges},
 };
 use uuid::Uuid;
 
@@ -61,7 +61,9 @@ async fn a_heartbeat_refutes_that_a_worker_is_silent_and_not_that_it_takes_too_l
                 opened: vec![(Uuid::now_v7(), stall, None)],
                 ..StallChanges::default()
             };
-            let written = store.write_stalls(&leadership, now, &changes).await;
+            let written = store
+                .write_stalls(&leadership, now, &changes, |_| IncidentChanges::default())
+                .await;
             written.expect("stored").expect("led").opened
         };
         assert_eq!(opens(Verdict::WorkerSilent, 1).await, 0);

@@ -331,7 +331,8 @@ impl Drop for Plant {
 }
 
 /// Runs a statement on a database, past Unstuck's code; how many rows it changed.
-async fn execute(url: &str, statement: String) -> u64 {
+/// Runs one statement on the database at `url`, past the product; how many rows it changed.
+pub async fn execute(url: &str, statement: String) -> u64 {
     let statement = AssertSqlSafe(statement);
     if url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(url).await.expect("the file opens");
