@@ -94,6 +94,7 @@ impl App {
             announce,
         );
         let counts = Arc::new(watch::Sender::new(Counts::default()));
+        let numbers_fresh_for = 3 * config.detect_every;
         let site = Arc::new(Site {
             store: store.clone(),
             accounts,
@@ -103,7 +104,7 @@ impl App {
             desk: desk.clone(),
             webhook_host: webhook.as_ref().map(Webhook::host),
             counts: counts.subscribe(),
-            numbers_fresh_for: 3 * config.detect_every,
+            numbers_fresh_for,
             broker: BrokerPlace {
                 vhost: config.broker.vhost().to_owned(),
                 guest_over_network: config.broker.is_guest_over_network(),
@@ -122,7 +123,11 @@ impl App {
             stop: stop.clone(),
         };
         app.add(relay.clone().run(stop.clone()));
-        app.add(recover(store.clone(), config.lease, relay, stop.clone()));
+        let pace = recovery::Pace {
+            lease: config.lease,
+            fresh_for: numbers_fresh_for,
+        };
+        app.add(recover(store.clone(), pace, relay, stop.clone()));
         app.add(detector.run(stop.clone()));
         let retention = Retention::days(config.retention_days.get());
         app.add(prune(store.clone(), retention, stop.clone()));
@@ -251,9 +256,9 @@ fn origin(config: &Config) -> Origin {
 }
 
 /// Looks after running tasks whose lease is over, until `stop`.
-async fn recover(store: Store, lease: Duration, relay: Relay, stop: CancellationToken) {
+async fn recover(store: Store, pace: recovery::Pace, relay: Relay, stop: CancellationToken) {
     loop {
-        match recovery::tick(&store, lease).await {
+        match recovery::tick(&store, pace).await {
             Ok(tally) if tally != recovery::Tally::default() => {
                 tracing::info!(
                     resent = tally.resent,

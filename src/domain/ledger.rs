@@ -73,6 +73,7 @@ pub enum Shortfall {
     /// At least `missing` of `of` tasks have none.
     AtLeast {
         missing: i64,
+        /// Settled ones, and where it is not all of those, also those that wait for a copy that was put out again.
         of: i64,
         /// Which ones: all of them, or nobody can tell.
         named: Named,
@@ -98,17 +99,25 @@ pub enum Named {
 /// still is: unless its message is lost, it was ready or unacknowledged in every reading. So each reading bounds the
 /// number that can have one: what was ready, and what was unacknowledged less the messages that running attempts held
 /// at that moment. Other tasks' messages, surplus copies and foreign messages only make the bound weaker, never wrong.
+/// The same holds of the copy that was put out for a running task whose lease is over: it takes up a place, too, so that
+/// our own copies do not hide a loss.
 pub fn shortfall(window: &Window) -> Shortfall {
     let (Some(readings), Some(newest)) = (window.proof(), window.newest()) else {
         return Shortfall::Unknown;
     };
-    let of = newest.facts.settled;
+    let settled = newest.facts.settled;
     let possible = readings.iter().filter_map(|sample| places(sample)).max();
     let Some(possible) = possible else {
         return Shortfall::Unknown;
     };
+    // Without a message at all, each settled task is lost, and the others get another copy by themselves.
+    let of = if possible == 0 {
+        settled
+    } else {
+        settled + newest.facts.copies
+    };
     let missing = of - possible;
-    if missing <= 0 {
+    if settled == 0 || missing <= 0 {
         return Shortfall::None;
     }
     let held_nothing = readings.iter().all(|sample| {

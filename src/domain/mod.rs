@@ -16,6 +16,7 @@ pub mod policy;
 pub mod queue_setup;
 pub mod queue_spec;
 pub mod report;
+pub mod resend;
 pub mod retry;
 pub mod rules;
 pub mod sketch;

@@ -246,6 +246,9 @@ pub struct QueueFacts {
     /// Running with a live lease, holding a message since before the oldest moment the snapshot can show, and run by
     /// a worker that the broker lists as a consumer of the queue.
     pub held: i64,
+    /// Running with a lease that is over and a copy put out since, confirmed before `settled_before`: they wait for a worker
+    /// as the settled ones do.
+    pub copies: i64,
 }
 
 /// What the queue's tasks did, counted up since the detector began to look.
@@ -272,6 +275,22 @@ impl Sample {
         (self.at, self.numbers.snapshot)
     }
 
+    /// Messages are ready and nobody consumes, by live numbers of this very reading.
+    fn is_untouched(&self) -> bool {
+        let live = |figure: Option<Figure>| {
+            figure
+                .filter(|figure| figure.source == Source::Declare && figure.read_at >= self.at)
+                .map(|figure| figure.value)
+        };
+        let Numbers {
+            presence,
+            ready,
+            consumers,
+            ..
+        } = self.numbers;
+        presence == Presence::Here && live(ready).is_some_and(|ready| ready > 0) && live(consumers) == Some(0)
+    }
+
     /// Messages in a consumer's buffer whose task does not run yet, at most.
     ///
     /// Less unacknowledged messages than attempts that should hold one: a consumer acknowledges early, so nothing can
@@ -295,6 +314,8 @@ pub struct Window {
     proofs_from: Option<Time>,
     /// Since when no reading left room for a message in a consumer's buffer.
     unbuffered_since: Option<Time>,
+    /// Since when messages waited and nobody was there to take one, in every reading.
+    untouched_since: Option<Time>,
 }
 
 /// How long readings are kept for the rules, and how many at most.
@@ -313,6 +334,12 @@ impl Window {
             Some(0) => self.unbuffered_since.or(Some(sample.at)),
             _ => None,
         };
+        // What was claimed since the reading before may have been claimed after this one, too.
+        let still = |last: &Sample| last.activity.claimed == sample.activity.claimed;
+        self.untouched_since = match self.newest() {
+            Some(last) if sample.is_untouched() && still(last) => self.untouched_since.or(Some(sample.at)),
+            _ => None,
+        };
         while self.samples.len() >= KEPT
             || (self.samples.len() > 8 && self.samples[0].at.ms() < sample.at.ms() - KEPT_MS)
         {
@@ -325,6 +352,7 @@ impl Window {
     pub fn clear(&mut self) {
         self.samples.clear();
         self.unbuffered_since = None;
+        self.untouched_since = None;
     }
 
     /// Forgets everything read so far. Nothing is proven before `from` plus the time the broker's numbers need to settle.
@@ -348,6 +376,12 @@ impl Window {
     /// Since when no reading left room for a message in a consumer's buffer, as far back as there were readings.
     pub fn unbuffered_since(&self) -> Option<Time> {
         self.unbuffered_since
+    }
+
+    /// Since when messages waited in the queue and nobody was there to take one, in every reading up to the newest;
+    /// `None` when that does not hold in the newest. Somebody may fetch without consuming: claims end it too.
+    pub fn untouched_since(&self) -> Option<Time> {
+        self.untouched_since
     }
 
     /// Newest first.

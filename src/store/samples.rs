@@ -12,6 +12,7 @@ use super::{
 };
 use crate::domain::{
     ledger::{Health, Ledger},
+    resend::Untouched,
     time::Time,
     words::words,
 };
@@ -53,6 +54,8 @@ pub struct LedgerSample {
     pub at: Time,
     pub ledger: Ledger,
     pub health: Health,
+    /// Since when messages waited and nobody was there to take one, in every reading up to this; `None`: not so.
+    pub untouched_since: Option<Time>,
     /// Where the broker's numbers were read: `{"messages_ready": {"source": …, "read_at": …}, …}`.
     pub detail: Value,
 }
@@ -68,6 +71,7 @@ struct Row {
     consumers: Option<i64>,
     balance: Option<i64>,
     health: Word<Health>,
+    untouched_since: Option<At>,
     detail: Json<Value>,
 }
 
@@ -85,16 +89,19 @@ impl From<Row> for LedgerSample {
                 balance: row.balance,
             },
             health: row.health.0,
+            untouched_since: row.untouched_since.map(|at| at.0),
             detail: row.detail.0,
         }
     }
 }
 
 const ADD: Sql = sql!("INSERT INTO samples (queue, at, queued, running, messages_ready, messages_unacknowledged, consumers,
-        balance, health, detail, kept_for)
-      SELECT queue, at, queued, running, messages_ready, messages_unacknowledged, consumers, balance, health, detail, kept_for
+        balance, health, untouched_since, detail, kept_for)
+      SELECT queue, at, queued, running, messages_ready, messages_unacknowledged, consumers, balance, health, untouched_since,
+        detail, kept_for
       FROM " rows(1; queue text, at time, queued bigint, running bigint, messages_ready bigint,
-        messages_unacknowledged bigint, consumers bigint, balance bigint, health text, detail jsonb, kept_for text) " r
+        messages_unacknowledged bigint, consumers bigint, balance bigint, health text, untouched_since time, detail jsonb,
+        kept_for text) " r
       WHERE " sqlite("true") pg("true") " ON CONFLICT (queue, at) DO NOTHING");
 
 const THIN: Sql = sql!(
@@ -106,7 +113,7 @@ const THIN: Sql = sql!(
 macro_rules! sample_columns {
     () => {
         "s.queue, s.at, s.queued, s.running, s.messages_ready, s.messages_unacknowledged, s.consumers, s.balance, s.health, \
-         s.detail"
+         s.untouched_since, s.detail"
     };
 }
 
@@ -128,6 +135,11 @@ const BETWEEN_COARSE: Sql = sql!("SELECT " sample_columns!() " FROM samples s
 const DEPTHS: Sql = sql!("SELECT s.queue, s.at, s.messages_ready, s.messages_unacknowledged FROM " rows(1; queue text) " r
       JOIN samples s ON s.queue = r.queue AND s.at > $2 AND s.kept_for <> 'hour' ORDER BY s.queue, s.at LIMIT $3");
 
+/// The newest sample of each of the queues, as far as it is young enough and says so.
+const UNTOUCHED: Sql = sql!("SELECT s.queue, s.at, s.untouched_since FROM " rows(1; queue text) " r
+      JOIN samples s ON s.queue = r.queue AND s.at = (SELECT max(l.at) FROM samples l WHERE l.queue = r.queue)
+      WHERE s.at >= $2 AND s.untouched_since IS NOT NULL ORDER BY s.queue");
+
 const LATEST_EACH: Sql = sql!(
     "SELECT q.name, (SELECT max(l.at) FROM samples l WHERE l.queue = q.name) FROM queues q ORDER BY q.name"
 );
@@ -144,7 +156,8 @@ pub(super) async fn insert_samples(
             json!({ "queue": sample.queue, "at": sample.at.ms(), "queued": ledger.queued, "running": ledger.running,
                 "messages_ready": ledger.messages_ready,
                 "messages_unacknowledged": ledger.messages_unacknowledged, "consumers": ledger.consumers,
-                "balance": ledger.balance, "health": sample.health, "detail": document(&sample.detail),
+                "balance": ledger.balance, "health": sample.health,
+                "untouched_since": sample.untouched_since.map(Time::ms), "detail": document(&sample.detail),
                 "kept_for": kept_for })
         })
         .collect();
@@ -166,13 +179,12 @@ pub struct Depth {
 impl Store {
     /// How deep these queues were since `after`, one reading a minute, by queue and time; at most `limit` readings.
     pub async fn depths(&self, queues: &[&str], after: Time, limit: i64) -> Result<Vec<Depth>, StoreError> {
-        let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
         let mut conn = self.read().await?;
         let rows = fetch_all!(
             &mut conn,
             (String, At, Option<i64>, Option<i64>),
             DEPTHS,
-            Batch::of(&rows),
+            names(queues),
             At(after),
             limit
         )?;
@@ -184,6 +196,25 @@ impl Store {
                 .map(|(ready, unacknowledged)| ready + unacknowledged),
         });
         Ok(depths.collect())
+    }
+
+    /// Those of `queues` where messages waited and nobody was there to take one at the newest reading, which is of `after` or
+    /// later.
+    pub async fn untouched(
+        &self,
+        queues: &[&str],
+        after: Time,
+    ) -> Result<Vec<(String, Untouched)>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, (String, At, At), UNTOUCHED, names(queues), At(after))?;
+        let untouched = rows.into_iter().map(|(queue, at, since)| {
+            let untouched = Untouched {
+                since: since.0,
+                until: at.0,
+            };
+            (queue, untouched)
+        });
+        Ok(untouched.collect())
     }
 
     /// Deletes up to `limit` samples of each kind that are older than they are kept; how many.
@@ -250,6 +281,11 @@ impl Store {
             .filter_map(|(queue, at)| Some((queue, at?.0)))
             .collect())
     }
+}
+
+fn names(queues: &[&str]) -> Batch {
+    let rows: Vec<Value> = queues.iter().map(|queue| json!({ "queue": queue })).collect();
+    Batch::of(&rows)
 }
 
 #[cfg(test)]

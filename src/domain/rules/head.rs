@@ -31,6 +31,11 @@ pub fn older(queue: &QueueView<'_>, head_at: Option<Time>, thresholds: &Threshol
     else {
         return None;
     };
+    // Those that wait for a copy are no tasks of this rule, and may be the ones without a message.
+    let missing = missing - queue.window.newest()?.facts.copies;
+    if missing <= 0 {
+        return None;
+    }
     let before = Time::from_ms(head_at.ms() - thresholds.head_margin_ms);
     Some(Older {
         before: before.min(settled_before(queue)?),

@@ -127,8 +127,8 @@ pub(super) fn settled_before(queue: &QueueView<'_>) -> Option<Time> {
 /// No shortage can be proven now. That it is over is said only after a while without one: buffers that fill and drain
 /// hide it for a moment.
 fn balanced(queue: &QueueView<'_>, newest: &Sample) -> Ruling {
-    let settled = newest.facts.settled;
-    let enough = |sample: &Sample| places(sample).is_some_and(|places| places >= settled);
+    let (settled, copies) = (newest.facts.settled, newest.facts.copies);
+    let enough = |sample: &Sample| places(sample).is_some_and(|places| places >= settled + copies);
     match queue.window.since(enough) {
         _ if settled == 0 => Ruling::Clear,
         Some(since) if newest.at.ms_since(since) >= CALM_MS => Ruling::Clear,

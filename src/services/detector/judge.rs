@@ -356,7 +356,8 @@ impl Judge {
         causes: &Causes,
     ) -> Vec<(LedgerSample, KeptFor)> {
         let sample = |queue: &QueueRow| {
-            let newest = self.memory.queues.get(&queue.name)?.window.newest()?;
+            let window = &self.memory.queues.get(&queue.name)?.window;
+            let newest = window.newest()?;
             let Numbers {
                 ready,
                 unacknowledged,
@@ -371,6 +372,7 @@ impl Judge {
                 at: now,
                 ledger: Ledger::of(&newest.facts, &newest.numbers),
                 health: causes.health(&queue.name, &newest.numbers, stalled, warned),
+                untouched_since: window.untouched_since(),
                 detail: json!({ "messages_ready": ready, "messages_unacknowledged": unacknowledged, "consumers": consumers }),
             };
             Some((

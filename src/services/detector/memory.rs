@@ -214,6 +214,7 @@ impl Track {
             facts.running += running.running;
             facts.holding += running.holding;
             facts.live += running.live;
+            facts.copies += running.copies;
             let worker = running.worker.as_deref().unwrap_or_default();
             if tags.is_some_and(|tags| tags.contains_key(worker)) {
                 facts.held += running.held;

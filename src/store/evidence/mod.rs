@@ -60,6 +60,8 @@ pub struct Running {
     pub live: i64,
     /// Both, since before `held_before`.
     pub held: i64,
+    /// Their lease is over, and a copy was put out for whoever takes over, confirmed before `settled_before`.
+    pub copies: i64,
 }
 
 /// What one queue's tasks did in one minute.
@@ -166,8 +168,10 @@ const IN_FLIGHT: Sql = sql!("SELECT queue, count(*) FROM
 const RUNNING: Sql = sql!("SELECT t.queue, t.worker, count(*) AS running,
         count(CASE WHEN NOT t.message_gone THEN 1 END) AS holding,
         count(CASE WHEN t.lease_expires_at > $2 THEN 1 END) AS live,
-        count(CASE WHEN t.lease_expires_at > $2 AND NOT t.message_gone AND t.started_at <= b.held_before THEN 1 END) AS held
-      FROM " rows(1; queue text, held_before time) " b CROSS JOIN tasks t
+        count(CASE WHEN t.lease_expires_at > $2 AND NOT t.message_gone AND t.started_at <= b.held_before THEN 1 END) AS held,
+        count(CASE WHEN t.lease_expires_at <= $2 AND t.resent_at >= t.lease_expires_at AND t.published_at >= t.resent_at
+          AND t.published_at <= b.settled_before THEN 1 END) AS copies
+      FROM " rows(1; queue text, settled_before time, held_before time) " b CROSS JOIN tasks t
       WHERE t.state = 'running' AND t.queue = b.queue GROUP BY t.queue, t.worker");
 
 const MINUTES: Sql = sql!(

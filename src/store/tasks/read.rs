@@ -7,7 +7,9 @@ use super::rows::{AttemptRow, HeadRow, HistoryRow, ViewRow, head_columns, view_c
 use crate::{
     domain::{
         delivery::Held,
+        resend::Orphan,
         task::{Attempt, HistoryEntry, State, Task, TaskHead, TaskView},
+        time::Time,
     },
     store::{
         Store, StoreError,
@@ -46,23 +48,51 @@ const ATTEMPTS_BACK: Sql = sql!(
 
 /// Found by the lease index; ids keep a pass moving past tasks that can't be helped.
 const LAPSED: Sql = sql!(
-    "SELECT id FROM tasks WHERE state = 'running' AND lease_expires_at <= $1 AND id > $2 ORDER BY id LIMIT $3"
+    "SELECT id, queue, lease_expires_at, cancel_requested_at IS NOT NULL AS cancelled, resent_at, published_at FROM tasks
+      WHERE state = 'running' AND lease_expires_at <= $1 AND id > $2 ORDER BY id LIMIT $3"
 );
 
+#[derive(sqlx::FromRow)]
+struct OrphanRow {
+    id: Id,
+    queue: String,
+    lease_expires_at: At,
+    cancelled: bool,
+    resent_at: Option<At>,
+    published_at: Option<At>,
+}
+
+impl From<OrphanRow> for Orphan {
+    fn from(row: OrphanRow) -> Self {
+        Self {
+            task_id: row.id.0,
+            queue: row.queue,
+            lease_expires_at: row.lease_expires_at.0,
+            cancelled: row.cancelled,
+            resent_at: row.resent_at.map(|at| at.0),
+            published_at: row.published_at.map(|at| at.0),
+        }
+    }
+}
+
 impl Store {
-    /// Up to `limit` running tasks whose lease is over, by id, after the id `after`.
-    pub async fn lapsed(&self, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, StoreError> {
-        let now = self.now().await?;
+    /// Up to `limit` running tasks whose lease is over at `now`, by id, after the id `after`.
+    pub async fn lapsed(
+        &self,
+        now: Time,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Orphan>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(
             &mut conn,
-            (Id,),
+            OrphanRow,
             LAPSED,
             At(now),
             Id(after.unwrap_or(Uuid::nil())),
             limit
         )?;
-        Ok(rows.into_iter().map(|(id,)| id.0).collect())
+        Ok(rows.into_iter().map(Orphan::from).collect())
     }
 
     /// The task with its documents; `None` when there is none of this id.

@@ -143,6 +143,7 @@ impl Finder {
                 balance: ready.map(|ready| 5 - ready),
             },
             health: Health::Ok,
+            untouched_since: None,
             detail: json!({ "messages_ready": { "source": "passive_declare" } }),
         };
         let changes = IncidentChanges {

@@ -16,7 +16,7 @@ use unstuck::{
 use uuid::Uuid;
 
 use super::{
-    stage::{LEASE, Stage},
+    stage::{LEASE, PACE, Stage},
     support::{THRESHOLDS, at, cancelling, crashed, late_success, run},
 };
 use crate::support::store::each_store;
@@ -215,7 +215,7 @@ async fn a_task_that_failed_by_its_crashes_is_told_for_a_day_and_by_every_leader
         stage.die(ids[0], "w2").await;
         stage.die(ids[0], "w3").await;
         stage.clock.advance(LEASE + Duration::from_secs(10));
-        let acted = unstuck::services::recovery::tick(&stage.store, LEASE)
+        let acted = unstuck::services::recovery::tick(&stage.store, PACE)
             .await
             .expect("recovered");
         assert_eq!(acted.ended, 1);

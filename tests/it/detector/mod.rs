@@ -2,6 +2,7 @@
 
 mod attempts;
 mod cards;
+mod copies;
 mod dead;
 mod head;
 mod histories;

@@ -95,6 +95,41 @@ fn a_shortage_is_the_smallest_that_every_reading_allows() {
 }
 
 #[test]
+fn a_copy_of_a_running_task_takes_up_a_place_so_it_hides_no_loss() {
+    // Three of five were taken away; a running task without a worker has its own message and a copy there.
+    let told = |settled, copies, broker: &[(i64, i64)]| {
+        let mut window = Window::default();
+        for sample in readings(false, settled, 0, broker)
+            .backwards()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
+            window.push(with(*sample, |sample| sample.facts.copies = copies));
+        }
+        match shortfall(&window) {
+            Shortfall::AtLeast {
+                missing, of, named, ..
+            } => Some((missing, of, named)),
+            Shortfall::None | Shortfall::Unknown => None,
+        }
+    };
+    assert_eq!(told(5, 0, &[(4, 0), (4, 0)]), Some((1, 5, Named::Some)));
+    assert_eq!(told(5, 1, &[(4, 0), (4, 0)]), Some((2, 6, Named::Some)));
+    assert_eq!(told(5, 1, &[(7, 0), (7, 0)]), None, "nothing is missing");
+    assert_eq!(
+        told(5, 1, &[(0, 0), (0, 0)]),
+        Some((5, 5, Named::AllEmpty)),
+        "a copy that is gone is put out again by itself"
+    );
+    assert_eq!(
+        told(0, 1, &[(0, 0), (0, 0)]),
+        None,
+        "nobody waits for a lost message"
+    );
+}
+
+#[test]
 fn a_purge_is_proven_for_each_task_and_is_one_cause() {
     let window = readings(true, 7, 0, &[(7, 0), (0, 0), (0, 0)]);
     let found = found(&window);

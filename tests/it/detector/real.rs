@@ -269,6 +269,8 @@ async fn a_purged_queue_loses_each_task_and_a_busy_one_none() {
         }
         let sample = scene.sample().await;
         assert_eq!((sample.ledger.balance, sample.health), (Some(0), Health::Ok));
+        let untouched_since = sample.untouched_since.expect("nobody is there to take one");
+        assert!(untouched_since < sample.at, "{queue_type:?}");
 
         scene.outside.purge(&scene.queue).await;
         scene.settled(0, 0).await;
@@ -294,7 +296,8 @@ async fn a_purged_queue_loses_each_task_and_a_busy_one_none() {
             );
             assert_eq!(stall.evidence.variant, Variant::Empty);
         }
-        assert_eq!(scene.sample().await.health, Health::Stalled);
+        let sample = scene.sample().await;
+        assert_eq!((sample.health, sample.untouched_since), (Health::Stalled, None));
         scene.close().await;
     }
 }

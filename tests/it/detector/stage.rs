@@ -11,7 +11,10 @@ use unstuck::{
         task::NewTask,
         transition::{Claim, Event},
     },
-    services::detector::{Judge, Settings, Tally},
+    services::{
+        detector::{Judge, Settings, Tally},
+        recovery,
+    },
     store::{
         Lane, QueueRow, Store,
         findings::{ClosedCursor, IncidentRow, StallFilter, StallRow},
@@ -25,6 +28,10 @@ use crate::support::store::TestClock;
 
 pub const LEASE: Duration = Duration::from_secs(30);
 pub const EVERY: Duration = Duration::from_secs(5);
+pub const PACE: recovery::Pace = recovery::Pace {
+    lease: LEASE,
+    fresh_for: Duration::from_secs(15),
+};
 
 pub struct Stage {
     pub store: Store,
@@ -95,6 +102,18 @@ impl Stage {
                 restarted: false,
             },
         )]);
+    }
+
+    /// From now on the broker holds so many messages of `q`, and nobody consumes it.
+    pub fn deserted(&mut self, ready: i64) {
+        self.broker(ready, 0);
+        self.queue(|queue| {
+            queue.tags = Some(Default::default());
+            queue.numbers.prefetch = Some(0);
+            if let Some(consumers) = &mut queue.numbers.consumers {
+                consumers.value = 0;
+            }
+        });
     }
 
     /// From now on `q` looks like this otherwise.
@@ -229,6 +248,17 @@ impl Stage {
     pub async fn pass(&mut self) -> Tally {
         self.clock.advance(EVERY);
         let now = self.store.now().await.expect("a time");
+        for queue in self.sight.queues.values_mut() {
+            let Numbers {
+                ready,
+                unacknowledged,
+                consumers,
+                ..
+            } = &mut queue.numbers;
+            for figure in [ready, unacknowledged, consumers].into_iter().flatten() {
+                figure.read_at = now;
+            }
+        }
         assert!(
             self.judge.lead().await.expect("elected"),
             "the leadership is ours"

@@ -8,6 +8,7 @@ use unstuck::{
         task::{AttemptOutcome, NewTask, State},
         transition::{Answer, Claim, Disposal, Event, LeasePolicy, RefusalCode, RequeueBy},
     },
+    services::recovery::Pace,
     store::{
         Lane, Store,
         tasks::{Act, Created, Creation, CreationRefused, Idempotency, Outcome, TaskFilter},
@@ -18,6 +19,10 @@ use uuid::Uuid;
 use crate::support::store::each_store;
 
 const LEASE: Duration = Duration::from_secs(30);
+const PACE: Pace = Pace {
+    lease: LEASE,
+    fresh_for: Duration::from_secs(15),
+};
 
 fn new_task(queue: &str, start: bool) -> NewTask {
     NewTask {
@@ -575,13 +580,13 @@ async fn a_lost_worker_s_task_is_put_out_again_and_ends_when_no_attempt_is_left(
                 .await
                 .expect("claimed");
             assert_eq!(
-                unstuck::services::recovery::tick(&store, LEASE)
+                unstuck::services::recovery::tick(&store, PACE)
                     .await
                     .expect("looked"),
                 Default::default()
             );
             clock.advance(LEASE + Duration::from_secs(5));
-            let tally = unstuck::services::recovery::tick(&store, LEASE)
+            let tally = unstuck::services::recovery::tick(&store, PACE)
                 .await
                 .expect("looked");
             let ended = usize::from(attempt == 3);
@@ -591,7 +596,7 @@ async fn a_lost_worker_s_task_is_put_out_again_and_ends_when_no_attempt_is_left(
                 "attempt {attempt}"
             );
             assert_eq!(
-                unstuck::services::recovery::tick(&store, LEASE)
+                unstuck::services::recovery::tick(&store, PACE)
                     .await
                     .expect("looked"),
                 Default::default()

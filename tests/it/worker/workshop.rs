@@ -31,6 +31,10 @@ use crate::support::{
 
 /// The shortest that is allowed: renewed each 1.7 s, given up after 4.2 s.
 pub const LEASE: Duration = Duration::from_secs(5);
+const PACE: recovery::Pace = recovery::Pace {
+    lease: LEASE,
+    fresh_for: Duration::from_secs(15),
+};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Workshop {
@@ -225,7 +229,7 @@ impl Workshop {
             let mut every = tokio::time::interval(Duration::from_millis(200));
             while tokio::select! { _ = every.tick() => true, () = stopped.cancelled() => false } {
                 // A locked database is looked at again in the next round.
-                if recovery::tick(&store, LEASE)
+                if recovery::tick(&store, PACE)
                     .await
                     .is_ok_and(|tally| tally.resent > 0)
                 {
