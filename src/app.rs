@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::Publisher,
     config::Config,
-    domain::finding::{About, remedy, sentence},
+    domain::finding::{About, Freshness, remedy, sentence},
     services::{
         accounts::Accounts,
         attachments::{Attachments, Quota},
@@ -215,7 +215,7 @@ fn announcement(row: &IncidentRow) -> Value {
         "confidence": row.confidence,
         "since": row.since,
         "sentence": say(sentence(About::Cause, row.verdict, &row.evidence)),
-        "remedy": say(remedy(About::Cause, row.verdict, &row.evidence)),
+        "remedy": say(remedy(About::Cause, row.verdict, &row.evidence, Freshness::Fresh)),
         "evidence": row.evidence,
         "closed_at": row.closed_at,
         "closed_reason": row.closed_reason,

@@ -28,6 +28,9 @@ health-warning = Warning
 health-stalled = Stalled
 health-unknown = Unknown
 
+# Instead of a remedy.
+remedy-old-numbers = Nothing is suggested now: the broker’s numbers are old or missing, and by now it may look otherwise. See that the broker and its management API answer.
+
 # One task. The evidence beside the sentence has every number with its source and age.
 
 stall-unpublished-untried = This task has been due for { $due_ago } and no attempt to publish its message has ended yet.

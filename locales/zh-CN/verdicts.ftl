@@ -28,6 +28,9 @@ health-warning = 警告
 health-stalled = 停滞
 health-unknown = 未知
 
+# 代替处理建议。
+remedy-old-numbers = 暂不给出建议：代理的数字已过旧或缺失，实际情况可能已经不同。请确认代理及其管理 API 能够应答。
+
 # 单个任务。说明旁的证据列出每个数字及其来源与时效。
 
 stall-unpublished-untried = 该任务到期已 { $due_ago }，其消息的发布尝试尚无一次结束。

@@ -51,6 +51,29 @@ impl Verdict {
     pub const fn outlives_heartbeats(self) -> bool {
         matches!(self, Self::Overdue | Self::CancelIgnored | Self::AckDeadline)
     }
+
+    /// Its remedy takes a task, a message or a worker from somebody, because the broker's numbers say so.
+    const fn acts_by_numbers(self) -> bool {
+        matches!(
+            self,
+            Self::MessageLost
+                | Self::DeadLettered
+                | Self::WorkerLost
+                | Self::WorkerSilent
+                | Self::ConsumersStuck
+                | Self::LedgerShort
+                | Self::QueueMissing
+                | Self::QueueMismatch
+        )
+    }
+}
+
+/// Whether the broker's numbers are of the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    Fresh,
+    /// They are old, or not there.
+    Old,
 }
 
 words! {
@@ -232,8 +255,15 @@ pub fn sentence(about: About, verdict: Verdict, evidence: &Evidence) -> Phrase {
     }
 }
 
-/// What to do about it, under the sentence's key with `-remedy` after it.
-pub fn remedy(about: About, verdict: Verdict, evidence: &Evidence) -> Phrase {
+/// What to do about it, under the sentence's key with `-remedy` after it. Nothing that takes something from somebody is
+/// suggested by old numbers: then it says that they are old.
+pub fn remedy(about: About, verdict: Verdict, evidence: &Evidence, numbers: Freshness) -> Phrase {
+    if numbers == Freshness::Old && verdict.acts_by_numbers() {
+        return Phrase {
+            key: NO_REMEDY.to_owned(),
+            args: Vec::new(),
+        };
+    }
     Phrase {
         key: format!("{}-remedy", sentence_key(about, verdict, evidence.variant)),
         args: evidence.args(),
@@ -308,15 +338,16 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
     ]
 };
 
+/// The key of what is said instead of a remedy when the numbers are old.
+const NO_REMEDY: &str = "remedy-old-numbers";
+
 /// The keys of every sentence and remedy that a finding can ask for: what the catalogues must hold.
 pub fn phrase_keys() -> Vec<String> {
-    FORMS
-        .iter()
-        .flat_map(|(about, verdict, variants)| {
-            variants.iter().flat_map(|variant| {
-                let key = sentence_key(*about, *verdict, *variant);
-                [format!("{key}-remedy"), key]
-            })
+    let of_forms = FORMS.iter().flat_map(|(about, verdict, variants)| {
+        variants.iter().flat_map(|variant| {
+            let key = sentence_key(*about, *verdict, *variant);
+            [format!("{key}-remedy"), key]
         })
-        .collect()
+    });
+    of_forms.chain([NO_REMEDY.to_owned()]).collect()
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::{
     Lane, Store, StoreError,
-    db::{Sql, Tx, execute, fetch_all, sql},
+    db::{Sql, Tx, execute, fetch_all, fetch_scalar, sql},
     types::{At, Batch, Word, document},
 };
 use crate::domain::{
@@ -140,6 +140,12 @@ const UNTOUCHED: Sql = sql!("SELECT s.queue, s.at, s.untouched_since FROM " rows
       JOIN samples s ON s.queue = r.queue AND s.at = (SELECT max(l.at) FROM samples l WHERE l.queue = r.queue)
       WHERE s.at >= $2 AND s.untouched_since IS NOT NULL ORDER BY s.queue");
 
+/// A health that is known: the broker told every number, or that there is no such queue.
+const SEEN: Sql = sql!("SELECT r.queue FROM " rows(1; queue text) " r WHERE EXISTS (SELECT 1 FROM samples s
+        WHERE s.queue = r.queue AND s.at >= $2 AND s.health <> 'unknown')");
+
+const ANY_SEEN: Sql = sql!("SELECT EXISTS (SELECT 1 FROM samples WHERE at >= $1 AND health <> 'unknown')");
+
 const LATEST_EACH: Sql = sql!(
     "SELECT q.name, (SELECT max(l.at) FROM samples l WHERE l.queue = q.name) FROM queues q ORDER BY q.name"
 );
@@ -215,6 +221,19 @@ impl Store {
             (queue, untouched)
         });
         Ok(untouched.collect())
+    }
+
+    /// Those of `queues` that were seen in full at `after` or later.
+    pub async fn seen(&self, queues: &[&str], after: Time) -> Result<Vec<String>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, (String,), SEEN, names(queues), At(after))?;
+        Ok(rows.into_iter().map(|(queue,)| queue).collect())
+    }
+
+    /// Whether any queue was.
+    pub async fn any_seen(&self, after: Time) -> Result<bool, StoreError> {
+        let mut conn = self.read().await?;
+        fetch_scalar!(&mut conn, bool, ANY_SEEN, At(after))
     }
 
     /// Deletes up to `limit` samples of each kind that are older than they are kept; how many.

@@ -1,15 +1,20 @@
 //! What the detector found, as pages show it: the sentence, the remedy and the evidence in the reader's language.
 
+use std::collections::{BTreeSet, HashSet};
+
 use uuid::Uuid;
 
-use super::i18n::Lang;
+use super::{Site, i18n::Lang};
 use crate::{
     domain::{
         evidence::{Evidence, Figure, Threshold, ThresholdName},
-        finding::{About, CloseReason, Confidence, Variant, Verdict, remedy, sentence},
+        finding::{About, CloseReason, Confidence, Freshness, Scope, Variant, Verdict, remedy, sentence},
         time::Time,
     },
-    store::findings::{IncidentRow, StallRow},
+    store::{
+        StoreError,
+        findings::{IncidentRow, StallRow},
+    },
 };
 
 /// What is still found is judged anew every few seconds; older numbers say so.
@@ -71,14 +76,71 @@ impl Value {
     }
 }
 
+/// Of which queues the broker's numbers are fresh: what is suggested rests on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    queues: HashSet<String>,
+    /// Some queue was seen: enough for what is about a worker, whose queues are not known, or about the broker.
+    any: bool,
+}
+
+impl Seen {
+    pub(crate) async fn for_stalls(site: &Site, rows: &[StallRow]) -> Result<Self, StoreError> {
+        Self::read(site, rows.iter().map(|row| Some(row.queue.as_str()))).await
+    }
+
+    pub(crate) async fn for_incidents(site: &Site, rows: &[IncidentRow]) -> Result<Self, StoreError> {
+        let queues = rows.iter().map(|row| match row.subject.scope {
+            Scope::Queue => Some(row.subject.name.as_str()),
+            Scope::Worker | Scope::Broker => None,
+        });
+        Self::read(site, queues).await
+    }
+
+    async fn read<'a>(site: &Site, asked: impl Iterator<Item = Option<&'a str>>) -> Result<Self, StoreError> {
+        let asked: BTreeSet<Option<&str>> = asked.collect();
+        let mut seen = Self::default();
+        if asked.is_empty() {
+            return Ok(seen);
+        }
+        let after = site.store.now().await? - site.numbers_fresh_for;
+        let queues: Vec<&str> = asked.iter().copied().flatten().collect();
+        if !queues.is_empty() {
+            seen.queues.extend(site.store.seen(&queues, after).await?);
+        }
+        if asked.contains(&None) {
+            seen.any = site.store.any_seen(after).await?;
+        }
+        Ok(seen)
+    }
+
+    /// What is over suggests nothing any more.
+    pub(crate) fn stall(&self, row: &StallRow) -> Freshness {
+        freshness(row.closed_at.is_some() || self.queues.contains(&row.queue))
+    }
+
+    pub(crate) fn incident(&self, row: &IncidentRow) -> Freshness {
+        let seen = match row.subject.scope {
+            Scope::Queue => self.queues.contains(&row.subject.name),
+            Scope::Worker | Scope::Broker => self.any,
+        };
+        freshness(row.closed_at.is_some() || seen)
+    }
+}
+
+fn freshness(seen: bool) -> Freshness {
+    if seen { Freshness::Fresh } else { Freshness::Old }
+}
+
 impl Finding {
     /// The ages in an open finding's sentence are as of `now`: it holds until it is closed.
-    pub(crate) fn of_stall(l: Lang, row: &StallRow, now: Time) -> Self {
+    pub(crate) fn of_stall(l: Lang, row: &StallRow, now: Time, seen: &Seen) -> Self {
         Self::of(
             l,
             now,
             Found {
                 about: About::Task,
+                numbers: seen.stall(row),
                 id: row.id,
                 verdict: row.verdict,
                 confidence: row.confidence,
@@ -90,12 +152,13 @@ impl Finding {
     }
 
     /// The same for a cause.
-    pub(crate) fn of_incident(l: Lang, row: &IncidentRow, now: Time) -> Self {
+    pub(crate) fn of_incident(l: Lang, row: &IncidentRow, now: Time, seen: &Seen) -> Self {
         Self::of(
             l,
             now,
             Found {
                 about: About::Cause,
+                numbers: seen.incident(row),
                 id: row.id,
                 verdict: row.verdict,
                 confidence: row.confidence,
@@ -109,6 +172,7 @@ impl Finding {
     fn of(l: Lang, now: Time, found: Found<'_>) -> Self {
         let Found {
             about,
+            numbers,
             verdict,
             since,
             evidence,
@@ -128,7 +192,7 @@ impl Finding {
             confidence: found.confidence,
             since,
             sentence: l.phrase(&sentence(about, verdict, &told)).to_string(),
-            remedy: l.phrase(&remedy(about, verdict, &told)).to_string(),
+            remedy: l.phrase(&remedy(about, verdict, &told, numbers)).to_string(),
             evidence: facts(l, evidence),
             judged_at: evidence.judged_at,
             rule: match evidence.variant {
@@ -151,6 +215,7 @@ impl Finding {
 /// What the rows of stalls and of incidents have in common.
 struct Found<'a> {
     about: About,
+    numbers: Freshness,
     id: Uuid,
     verdict: Verdict,
     confidence: Confidence,

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         finding::{CloseReason, Incident, Scope, Stall, Subject, Verdict},
         ledger::Health,
-        observation::Numbers,
+        observation::{Numbers, Presence},
         rules::{
             Ruled, Ruling,
             fold::{Fold, Split, is_fold},
@@ -265,7 +265,7 @@ impl Causes {
     pub(super) fn health(&self, queue: &str, numbers: &Numbers, stalled: bool, warned: bool) -> Health {
         let subject = Subject::queue(queue);
         let any = |verdicts: &[Verdict]| verdicts.iter().any(|verdict| self.has(*verdict, &subject));
-        if any(&[Verdict::QueueMissing]) {
+        if numbers.presence == Presence::Missing && any(&[Verdict::QueueMissing]) {
             Health::Stalled
         } else if !numbers.is_complete() {
             Health::Unknown

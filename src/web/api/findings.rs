@@ -17,12 +17,12 @@ use super::{
 use crate::{
     domain::{
         evidence::Evidence,
-        finding::{About, Verdict, remedy, sentence},
+        finding::{About, Freshness, Verdict, remedy, sentence},
         time::Time,
         words::words,
     },
     store::findings::{ClosedCursor, IncidentRow, StallFilter, StallRow},
-    web::{Site, error::AppError, i18n::Lang},
+    web::{Site, error::AppError, findings::Seen, i18n::Lang},
 };
 
 /// A finding about one task.
@@ -44,8 +44,10 @@ pub(super) struct StallJson {
     since: Time,
     /// What is wrong, in English.
     sentence: String,
-    /// What to do about it, in English.
+    /// What to do about it, in English. Nothing that could do harm is suggested while the broker's numbers are old.
     remedy: String,
+    /// The queue was not seen in full lately: by now it may look otherwise than the evidence says.
+    numbers_are_old: bool,
     /// The numbers, each with its source and the time it was read, and the threshold they were held against.
     #[schema(value_type = Object)]
     evidence: Value,
@@ -61,9 +63,9 @@ pub(super) struct StallJson {
     closed_reason: Option<&'static str>,
 }
 
-impl From<StallRow> for StallJson {
-    fn from(row: StallRow) -> Self {
-        let told = Told::new(About::Task, row.verdict, &row.evidence);
+impl StallJson {
+    pub(super) fn of(row: StallRow, seen: &Seen) -> Self {
+        let told = Told::new(About::Task, row.verdict, &row.evidence, seen.stall(&row));
         Self {
             id: row.id,
             task_id: row.task_id,
@@ -75,6 +77,7 @@ impl From<StallRow> for StallJson {
             since: row.since,
             sentence: told.sentence,
             remedy: told.remedy,
+            numbers_are_old: told.numbers == Freshness::Old,
             evidence: told.evidence,
             seen_at: row.seen_at,
             incident_id: row.incident_id,
@@ -103,8 +106,10 @@ pub(super) struct IncidentJson {
     since: Time,
     /// What is wrong, in English.
     sentence: String,
-    /// What to do about it, in English.
+    /// What to do about it, in English. Nothing that could do harm is suggested while the broker's numbers are old.
     remedy: String,
+    /// The queue was not seen in full lately: by now it may look otherwise than the evidence says.
+    numbers_are_old: bool,
     /// The numbers, each with its source and the time it was read, and the threshold they were held against.
     #[schema(value_type = Object)]
     evidence: Value,
@@ -118,9 +123,9 @@ pub(super) struct IncidentJson {
     closed_reason: Option<&'static str>,
 }
 
-impl From<IncidentRow> for IncidentJson {
-    fn from(row: IncidentRow) -> Self {
-        let told = Told::new(About::Cause, row.verdict, &row.evidence);
+impl IncidentJson {
+    fn of(row: IncidentRow, seen: &Seen) -> Self {
+        let told = Told::new(About::Cause, row.verdict, &row.evidence, seen.incident(&row));
         Self {
             id: row.id,
             verdict: row.verdict.as_str(),
@@ -131,6 +136,7 @@ impl From<IncidentRow> for IncidentJson {
             since: row.since,
             sentence: told.sentence,
             remedy: told.remedy,
+            numbers_are_old: told.numbers == Freshness::Old,
             evidence: told.evidence,
             seen_at: row.seen_at,
             closed_at: row.closed_at,
@@ -143,14 +149,18 @@ struct Told {
     sentence: String,
     remedy: String,
     evidence: Value,
+    numbers: Freshness,
 }
 
 impl Told {
-    fn new(about: About, verdict: Verdict, evidence: &Evidence) -> Self {
+    fn new(about: About, verdict: Verdict, evidence: &Evidence, numbers: Freshness) -> Self {
         Self {
             sentence: Lang::En.phrase(&sentence(about, verdict, evidence)).to_string(),
-            remedy: Lang::En.phrase(&remedy(about, verdict, evidence)).to_string(),
+            remedy: Lang::En
+                .phrase(&remedy(about, verdict, evidence, numbers))
+                .to_string(),
             evidence: serde_json::to_value(evidence).unwrap_or_default(),
+            numbers,
         }
     }
 }
@@ -252,7 +262,8 @@ pub(super) async fn stalls(
         Standing::Open => list.cursor(row.id),
         Standing::Closed => list.cursor(place(row.closed_at, row.id)),
     });
-    let items = rows.into_iter().map(StallJson::from).collect();
+    let seen = Seen::for_stalls(&site, &rows).await?;
+    let items = rows.into_iter().map(|row| StallJson::of(row, &seen)).collect();
     Ok(Json(StallPage { items, next }))
 }
 
@@ -305,6 +316,7 @@ pub(super) async fn incidents(
         Standing::Open => list.cursor(row.id),
         Standing::Closed => list.cursor(place(row.closed_at, row.id)),
     });
-    let items = rows.into_iter().map(IncidentJson::from).collect();
+    let seen = Seen::for_incidents(&site, &rows).await?;
+    let items = rows.into_iter().map(|row| IncidentJson::of(row, &seen)).collect();
     Ok(Json(IncidentPage { items, next }))
 }

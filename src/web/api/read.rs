@@ -23,7 +23,7 @@ use crate::{
         task::{State as TaskState, TaskView},
     },
     store::tasks::TaskFilter,
-    web::{Site, error::AppError},
+    web::{Site, error::AppError, findings::Seen},
 };
 
 /// How many payload conditions a list takes, and how deep each may reach.
@@ -251,17 +251,21 @@ pub(super) fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
 /// The task as JSON, with its open stalls.
 pub(super) async fn show(site: &Site, view: TaskView) -> Result<TaskJson, AppError> {
     let stalls = site.store.stalls_of_tasks(&[view.task.id]).await?;
-    let stalls = stalls.into_iter().map(StallJson::from).collect();
+    let seen = Seen::for_stalls(site, &stalls).await?;
+    let stalls = stalls.into_iter().map(|row| StallJson::of(row, &seen)).collect();
     Ok(TaskJson::new(view, stalls))
 }
 
-/// The same for a page of tasks, in two statements.
+/// The same for a page of tasks, in a few statements.
 pub(super) async fn show_all(site: &Site, views: Vec<TaskView>) -> Result<Vec<TaskJson>, AppError> {
     let ids: Vec<Uuid> = views.iter().map(|view| view.task.id).collect();
     let mut by_task: HashMap<Uuid, Vec<StallJson>> = HashMap::new();
     if !ids.is_empty() {
-        for stall in site.store.stalls_of_tasks(&ids).await? {
-            by_task.entry(stall.task_id).or_default().push(stall.into());
+        let stalls = site.store.stalls_of_tasks(&ids).await?;
+        let seen = Seen::for_stalls(site, &stalls).await?;
+        for stall in stalls {
+            let told = by_task.entry(stall.task_id).or_default();
+            told.push(StallJson::of(stall, &seen));
         }
     }
     let with_stalls = |view: TaskView| {

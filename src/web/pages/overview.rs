@@ -18,7 +18,7 @@ use crate::{
     web::{
         Site,
         error::AppError,
-        findings::{needs_attention, severity},
+        findings::{Seen, needs_attention, severity},
         html,
         layout::{Chrome, Nav},
         session::Viewer,
@@ -146,13 +146,14 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
         .iter()
         .any(|incident| !needs_attention(incident.verdict));
     let attention = (wrong + alone.len()) as u64;
+    let seen = Seen::for_incidents(&site, &incidents).await?;
     html(&OverviewPage {
         status: Status::of(attention, blind, newest, stale),
         incidents_left: incidents.len().saturating_sub(INCIDENTS_SHOWN),
         incidents: incidents
             .iter()
             .take(INCIDENTS_SHOWN)
-            .map(|row| Card::of_incident(&c, row))
+            .map(|row| Card::of_incident(&c, row, &seen))
             .collect(),
         alone: Card::of_stalls(&site, &c, &alone).await?,
         alone_left,

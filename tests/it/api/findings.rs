@@ -20,14 +20,14 @@ use uuid::Uuid;
 use super::{Program, wrong_fields};
 
 /// A detector that writes what a test found.
-struct Finder {
+pub struct Finder {
     store: Store,
     leadership: Leadership,
-    now: Time,
+    pub now: Time,
 }
 
 impl Finder {
-    async fn of(program: &Program) -> Self {
+    pub async fn of(program: &Program) -> Self {
         let store = program.site.store.store.clone();
         let lead = store.lead("detector", "test", Duration::from_secs(600)).await;
         let leadership = lead.expect("stored").expect("the only one");
@@ -58,7 +58,7 @@ impl Finder {
     }
 
     /// An open incident about a queue without consumers.
-    async fn no_consumers(&self, queue: &str) -> Uuid {
+    pub async fn no_consumers(&self, queue: &str) -> Uuid {
         let facts = Facts {
             queue: Some(queue.into()),
             messages_ready: self.figure(7),
@@ -83,7 +83,7 @@ impl Finder {
         id
     }
 
-    async fn write(&self, changes: IncidentChanges) {
+    pub async fn write(&self, changes: IncidentChanges) {
         let written = self
             .store
             .write_incidents(&self.leadership, self.now, &changes)
@@ -92,7 +92,7 @@ impl Finder {
     }
 
     /// An open stall of a task whose message is lost.
-    async fn lost(&self, task: &str, incident: Option<Uuid>) -> Uuid {
+    pub async fn lost(&self, task: &str, incident: Option<Uuid>) -> Uuid {
         let task_id: Uuid = task.parse().expect("an id");
         let view = self.store.task(task_id).await.expect("read").expect("a task");
         let facts = Facts {
@@ -130,7 +130,7 @@ impl Finder {
         id
     }
 
-    async fn sample(&self, queue: &str, seconds_ago: u64, ready: Option<i64>) {
+    pub async fn sample(&self, queue: &str, seconds_ago: u64, ready: Option<i64>) {
         let sample = LedgerSample {
             queue: queue.into(),
             at: self.now - Duration::from_secs(seconds_ago),
@@ -142,7 +142,11 @@ impl Finder {
                 consumers: Some(1),
                 balance: ready.map(|ready| 5 - ready),
             },
-            health: Health::Ok,
+            health: if ready.is_some() {
+                Health::Ok
+            } else {
+                Health::Unknown
+            },
             untouched_since: None,
             detail: json!({ "messages_ready": { "source": "passive_declare" } }),
         };
@@ -167,6 +171,7 @@ async fn a_stall_is_shown_with_its_task_its_evidence_and_its_cause() {
     for program in Program::on_each().await {
         let task = program.started("reports").await;
         let finder = Finder::of(&program).await;
+        finder.sample("reports", 5, Some(0)).await;
         let incident = finder.no_consumers("reports").await;
         let stall = finder.lost(&task, Some(incident)).await;
 
@@ -190,6 +195,7 @@ async fn a_stall_is_shown_with_its_task_its_evidence_and_its_cause() {
             "{sentence}"
         );
         assert!(shown["remedy"].as_str().expect("a remedy").starts_with("Requeue"));
+        assert_eq!(shown["numbers_are_old"], false);
         let ready = &shown["evidence"]["messages_ready"];
         assert_eq!(
             (&ready["value"], &ready["source"]),

@@ -3,7 +3,7 @@
 mod actions;
 mod create;
 mod document;
-mod findings;
+pub mod findings;
 mod health;
 mod hostile;
 mod races;

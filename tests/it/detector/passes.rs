@@ -388,6 +388,19 @@ async fn a_missing_queue_keeps_its_lost_tasks_until_they_moved_on() {
         stage.passes(2).await;
         assert_eq!(stage.incident_verdicts().await, [Verdict::QueueMissing]);
         assert_eq!(stage.stall_verdicts().await, [Verdict::MessageLost; 2]);
+        let health = async |stage: &Stage| {
+            let sample = stage.store.latest_sample("q").await.expect("read");
+            sample.expect("sampled").health
+        };
+        assert_eq!(
+            health(&stage).await,
+            Health::Stalled,
+            "that there is none was seen"
+        );
+        stage.blind();
+        stage.pass().await;
+        assert_eq!(stage.incident_verdicts().await, [Verdict::QueueMissing]);
+        assert_eq!(health(&stage).await, Health::Unknown, "and now nothing is");
         // Declared again, and empty: the tasks stay lost, now under the ledger's card.
         stage.queue(|queue| *queue = here);
         stage.broker(0, 0);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use unstuck::{
     domain::{
         evidence::Evidence,
-        finding::{About, FORMS, Variant, Verdict, remedy, sentence},
+        finding::{About, FORMS, Freshness, Variant, Verdict, remedy, sentence},
     },
     web::i18n::Lang,
 };
@@ -44,7 +44,7 @@ fn a_finding_has_every_variable_its_sentence_speaks_of() {
     for (about, verdict, evidence) in every_finding() {
         for phrase in [
             sentence(about, verdict, &evidence),
-            remedy(about, verdict, &evidence),
+            remedy(about, verdict, &evidence, Freshness::Fresh),
         ] {
             let line = &lines[&phrase.key];
             for variable in line
@@ -63,6 +63,38 @@ fn a_finding_has_every_variable_its_sentence_speaks_of() {
                 assert!(!text.contains('$') && !text.contains(&phrase.key), "{text}");
             }
         }
+    }
+}
+
+#[test]
+fn old_numbers_suggest_nothing_that_takes_a_task_a_message_or_a_worker_from_somebody() {
+    const TAKING: [&str; 4] = ["equeue", "estart", "Declare the queue again", "delete"];
+    let kept = [
+        // What the database knows by itself, what says not to, and what brings the numbers back.
+        Verdict::Unpublished,
+        Verdict::CancelIgnored,
+        Verdict::NoConsumers,
+        Verdict::Unknown,
+    ];
+    let mut silenced = Vec::new();
+    for (about, verdict, evidence) in every_finding() {
+        let fresh = Lang::En
+            .phrase(&remedy(about, verdict, &evidence, Freshness::Fresh))
+            .to_string();
+        let old = remedy(about, verdict, &evidence, Freshness::Old);
+        if old.key == "remedy-old-numbers" {
+            silenced.push(verdict);
+        } else if TAKING.iter().any(|word| fresh.contains(word)) {
+            assert!(kept.contains(&verdict), "{verdict}: {fresh}");
+        }
+    }
+    for verdict in [
+        Verdict::MessageLost,
+        Verdict::LedgerShort,
+        Verdict::WorkerSilent,
+        Verdict::ConsumersStuck,
+    ] {
+        assert!(silenced.contains(&verdict), "{verdict}");
     }
 }
 

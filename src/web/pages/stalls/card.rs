@@ -10,7 +10,7 @@ use crate::{
     web::{
         Site,
         error::AppError,
-        findings::Finding,
+        findings::{Finding, Seen},
         layout::Chrome,
         pages::{
             address,
@@ -50,7 +50,7 @@ pub(crate) enum About {
 }
 
 impl Card {
-    pub(crate) fn of_incident(c: &Chrome, row: &IncidentRow) -> Self {
+    pub(crate) fn of_incident(c: &Chrome, row: &IncidentRow, seen: &Seen) -> Self {
         let subject = &row.subject;
         let queue = match subject.scope {
             Scope::Queue => Some(subject.name.as_str()),
@@ -69,7 +69,7 @@ impl Card {
             _ => address::stalls_of(row.id),
         };
         Self {
-            finding: Finding::of_incident(c.l, row, c.now),
+            finding: Finding::of_incident(c.l, row, c.now, seen),
             about: About::Cause {
                 scope: subject.scope,
                 name: subject.name.clone(),
@@ -82,6 +82,7 @@ impl Card {
 
     /// The cards of `rows`, with the tasks' names. A task that was deleted since is called by its id.
     pub(crate) async fn of_stalls(site: &Site, c: &Chrome, rows: &[StallRow]) -> Result<Vec<Self>, AppError> {
+        let seen = Seen::for_stalls(site, rows).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
         let names: HashMap<Uuid, String> = site
             .store
@@ -93,7 +94,7 @@ impl Card {
         Ok(rows
             .iter()
             .map(|row| Self {
-                finding: Finding::of_stall(c.l, row, c.now),
+                finding: Finding::of_stall(c.l, row, c.now, &seen),
                 about: About::Task {
                     id: row.task_id,
                     dispatch: row.dispatch,

@@ -17,7 +17,7 @@ use crate::{
     web::{
         Site,
         error::{AppError, Problem},
-        findings::severity,
+        findings::{Seen, severity},
         html,
         layout::{Chrome, Nav},
         pages::queues::policy::{Stopped, stopped},
@@ -281,6 +281,7 @@ async fn causes(
     incidents: &[IncidentRow],
     unfold: bool,
 ) -> Result<Vec<Cause>, AppError> {
+    let seen = Seen::for_incidents(site, incidents).await?;
     let mut causes = Vec::with_capacity(incidents.len());
     for (place, row) in incidents.iter().enumerate() {
         let mut stalls = Vec::new();
@@ -297,7 +298,7 @@ async fn causes(
         let more = stalls.len() > UNDER_CAUSE;
         stalls.truncate(UNDER_CAUSE);
         causes.push(Cause {
-            card: Card::of_incident(c, row),
+            card: Card::of_incident(c, row, &seen),
             tasks: Card::of_stalls(site, c, &stalls).await?,
             more,
         });

@@ -30,7 +30,7 @@ use crate::{
     web::{
         Site,
         error::AppError,
-        findings::Finding,
+        findings::{Finding, Seen},
         html,
         layout::{Chrome, Nav},
         session::Viewer,
@@ -160,7 +160,10 @@ async fn show(
     attempts.truncate(ATTEMPTS);
     let c = viewer.chrome(Nav::Tasks);
     let findings = site.store.stalls_of_task(id, FINDINGS).await?;
-    let findings = findings.iter().map(|row| Finding::of_stall(c.l, row, c.now));
+    let seen = Seen::for_stalls(&site, &findings).await?;
+    let findings = findings
+        .iter()
+        .map(|row| Finding::of_stall(c.l, row, c.now, &seen));
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     let usual = usual::tell(&site.store, &c, &view).await?;
