@@ -620,7 +620,7 @@ async fn tasks_that_nothing_can_be_done_for_now_keep_no_lost_one_behind_them_wai
         let lost = lose(&store, 700).await;
         clock.advance(Duration::from_secs(16));
         let tick = async || {
-            unstuck::services::recovery::tick(&store, LEASE)
+            unstuck::services::recovery::tick(&store, PACE)
                 .await
                 .expect("looked")
         };
