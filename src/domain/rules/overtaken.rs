@@ -29,17 +29,28 @@ pub struct Taken {
     pub worker: String,
 }
 
-/// The latest messages that were handed out, by queue and priority.
+/// The latest messages that were handed out, by queue and priority, and each by when it was due.
 #[derive(Clone, Debug, Default)]
 pub struct HandedOut {
-    latest: HashMap<(String, i64), BTreeMap<(Time, Uuid), (Time, String)>>,
+    latest: HashMap<(String, i64), BTreeMap<(Time, Uuid), Taker>>,
+}
+
+/// Who took a message, and when.
+#[derive(Clone, Debug)]
+struct Taker {
+    started_at: Time,
+    worker: String,
 }
 
 impl HandedOut {
     /// Notes a task. The same one again changes nothing.
     pub fn note(&mut self, taken: Taken) {
         let latest = self.latest.entry((taken.queue, taken.priority)).or_default();
-        latest.insert((taken.due_at, taken.task_id), (taken.started_at, taken.worker));
+        let taker = Taker {
+            started_at: taken.started_at,
+            worker: taken.worker,
+        };
+        latest.insert((taken.due_at, taken.task_id), taker);
         while latest.len() > REMEMBERED {
             latest.pop_first();
         }
@@ -62,8 +73,8 @@ impl HandedOut {
         };
         let later = latest.range((due, Uuid::nil())..);
         later
-            .filter(|(_, (started_at, _))| *started_at > since)
-            .map(|(_, (_, worker))| worker.as_str())
+            .filter(|(_, taker)| taker.started_at > since)
+            .map(|(_, taker)| taker.worker.as_str())
             .collect()
     }
 }
