@@ -13,6 +13,7 @@ nav-stalls = Stalls
 nav-tasks = Tasks
 nav-queues = Queues
 nav-tickets = Tickets
+nav-rules = Rules
 nav-audit = Audit
 nav-count-stalls = open
 nav-count-tickets = waiting for an answer

@@ -221,4 +221,63 @@ source-publish_link = our publishing connection
 runbook-title = Runbook
 runbook-lead = What each verdict means, what to look at, and what to do.
 finding-numbers = numbers as of
-finding-runbook = What to do: the runbook
+
+# What people say about findings, and how often each rule was right.
+
+snoozed = snoozed
+overview-snoozed = { $n ->
+    [one] 1 finding is snoozed
+   *[other] { $n } findings are snoozed
+  }
+overview-status-snoozed = Nothing new is wrong.
+stalls-view-snoozed = Snoozed
+stalls-none-snoozed = Nothing is snoozed
+stalls-none-snoozed-text = A finding that you know of can be put off from its own page. It waits here and comes back by itself.
+finding-page = Its page
+finding-say = Snooze, or mark as false alarm
+finding-cause = What it is folded under
+finding-audit = What people did about it
+finding-snoozed = Snoozed until
+finding-back-over = Back: its snooze is over. Snoozed
+finding-back-worse = Back early: it got worse. Snoozed
+finding-false-alarm = Marked as a false alarm
+snooze-title = Snooze
+snooze-will = It stays open, here under “Snoozed”, and in the health of its queue. It is not counted as something to look at, and the webhook is not told of it. It comes back when the time is over, when it is proven instead of likely, or when it touches more than twice as many tasks. What policies do is not changed.
+snooze-for = For
+snooze-span-30m = 30 minutes
+snooze-span-2h = 2 hours
+snooze-span-8h = 8 hours
+snooze-span-tomorrow = until tomorrow, 08:00 UTC
+snooze-span-until = until the time below
+snooze-until = Until (UTC, at most 7 days)
+snooze-end = Take the snooze back
+false-alarm-title = Mark as false alarm
+false-alarm-will = Say so when this was no stall. It feeds the scorecard of its rule and changes nothing else: the finding closes when the readings say so.
+false-alarm-withdraw = Take the false alarm back
+flash-snoozed = Snoozed until { $until }.
+flash-snooze-ended = The snooze is taken back.
+flash-snooze-bounds = Nothing was done: a finding can be put off for at least a minute and at most 7 days.
+flash-false-alarm = Marked as a false alarm.
+flash-false-alarm-withdrawn = The mark is taken back.
+flash-finding-same = Nothing was done: it was so already.
+flash-finding-closed = Nothing was done: the finding is closed.
+
+rules-title = Rules
+rules-lead = How often each rule speaks, how its findings end, and how often people say that it was wrong.
+rules-scores = Scorecard
+rules-scores-text = Days are those of UTC, today included. A finding is counted on the day when it opened and on the day when it closed; a false alarm when it was marked.
+rules-since = Counted since
+rules-none = No rule has said anything yet
+rules-none-text = The first finding that opens begins the scorecard.
+rules-week = Opened, 7 days
+rules-month = Opened, 30 days
+rules-false = False alarms
+rules-half = Half were over within
+rules-longer = more than a week
+rules-ends = How they ended
+rules-silent = { $n ->
+    [one] 1 other rule said nothing in the last 30 days.
+   *[other] { $n } other rules said nothing in the last 30 days.
+  }
+rule-about-task = about a task
+rule-about-cause = about a cause

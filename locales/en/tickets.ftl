@@ -123,6 +123,7 @@ webhook-none = No deliveries yet
 webhook-none-text = One is made for each incident that opens and for each that closes. They are kept for 30 days.
 webhook-event = Event
 webhook-event-opened = Incident opened
+webhook-event-returned = Incident back from its snooze
 webhook-event-closed = Incident closed
 webhook-event-test = Test
 webhook-state = State

@@ -220,3 +220,25 @@ closed-seen_again = the broker’s numbers are there again
 closed-settled = no task is left under it
 closed-forgotten = the queue is no longer one of ours
 closed-past = it was told for a day
+
+# What follows from acting on it, and from leaving it.
+
+consequence-unpublished = Waiting loses nothing: the message is kept here and sent as soon as it can be.
+consequence-message_lost = Until it is requeued nobody will run it. A requeue takes the next dispatch: if the old message turns up all the same, it is discarded unrun.
+consequence-worker_lost = The attempt counts as lost, and a take-over is the next one. What the lost attempt still reports is refused, and kept on the timeline.
+consequence-worker_silent = A restart ends whatever else that worker runs; each of those tasks is handed out again as its next attempt.
+consequence-overdue = A cancel ends the task for good. Left alone, it keeps a place of its worker busy.
+consequence-crash_loop = Each further attempt may take another worker down; when the attempts are used up the task fails.
+consequence-cancel_ignored = Until it ends it keeps a place of its worker busy. Ended by force, the task becomes cancelled.
+consequence-double_run = One result counts here. What the two attempts wrote elsewhere may be there twice.
+consequence-dead_lettered = Until it is requeued nobody will run it. A requeue takes the next dispatch: the dead copy is old then, and discarded if somebody moves it back.
+consequence-ack_deadline = When the timeout passes, the broker closes the worker’s channel and hands out second copies. Workers of Unstuck discard them; other consumers may run them.
+consequence-no_consumers = Waiting loses nothing, and a requeue helps nothing.
+consequence-consumers_stuck = Waiting loses nothing, and nothing moves. After a restart, attempts that were running count as lost.
+consequence-backlog = Tasks wait for longer; none is lost.
+consequence-ledger_short = Whoever has no message waits for ever. A requeue takes the next dispatch: an old message that is there after all is discarded unrun.
+consequence-ledger_over = Old copies are discarded unrun, foreign messages are dead-lettered.
+consequence-queue_missing = Until then nothing of it runs. A new queue begins empty: the messages do not come back with it.
+consequence-queue_mismatch = Left as it is, messages can vanish; their tasks then show as lost.
+consequence-broker_alarm = Waiting loses nothing that was started here, and nothing new reaches a worker.
+consequence-unknown = Until the numbers are back, nothing that rests on them is found or closed: a task may be stalled unseen.

@@ -16,6 +16,7 @@ nav-stalls = 停滞
 nav-tasks = 任务
 nav-queues = 队列
 nav-tickets = 工单
+nav-rules = 规则
 nav-audit = 审计
 nav-count-stalls = 项未结
 nav-count-tickets = 项待回复

@@ -123,6 +123,7 @@ webhook-none = 还没有通知
 webhook-none-text = 每个事件出现和结束时各产生一条通知，保留 30 天。
 webhook-event = 内容
 webhook-event-opened = 事件出现
+webhook-event-returned = 事件结束暂缓后恢复
 webhook-event-closed = 事件结束
 webhook-event-test = 测试
 webhook-state = 状态

@@ -220,3 +220,25 @@ closed-seen_again = 代理的数字恢复了
 closed-settled = 其下已无任务
 closed-forgotten = 该队列已不归我们管理
 closed-past = 已显示一天
+
+# 处理与不处理各自的后果。
+
+consequence-unpublished = 等待不会丢失任何东西：消息保存在此，一旦可行即会发出。
+consequence-message_lost = 重新入队之前，不会有人运行它。重新入队会取用下一个派发号：旧消息若仍出现，会被丢弃而不运行。
+consequence-worker_lost = 该次尝试计为丢失，接手即为下一次尝试。丢失的尝试之后的报告会被拒绝，并保留在时间线上。
+consequence-worker_silent = 重启会中断该工作进程正在运行的其他任务；每个任务都会作为下一次尝试重新派发。
+consequence-overdue = 取消会彻底结束任务。若不处理，它会一直占用工作进程的一个位置。
+consequence-crash_loop = 每次再尝试都可能拖垮另一个工作进程；尝试用完后任务即失败。
+consequence-cancel_ignored = 结束之前，它会一直占用工作进程的一个位置。强行结束后，任务变为已取消。
+consequence-double_run = 此处只计一个结果。两次尝试写到别处的内容可能重复。
+consequence-dead_lettered = 重新入队之前，不会有人运行它。重新入队会取用下一个派发号：死信副本随即成为旧副本，若有人将其移回，会被丢弃。
+consequence-ack_deadline = 超时一到，代理会关闭工作进程的信道并派发第二份副本。Unstuck 的工作进程会丢弃它们，其他消费者则可能运行。
+consequence-no_consumers = 等待不会丢失任何东西，重新入队也无济于事。
+consequence-consumers_stuck = 等待不会丢失任何东西，但也没有进展。重启后，正在运行的尝试计为丢失。
+consequence-backlog = 任务等待更久，但不会丢失。
+consequence-ledger_short = 没有消息的任务会永远等待。重新入队会取用下一个派发号：若旧消息其实还在，会被丢弃而不运行。
+consequence-ledger_over = 旧副本会被丢弃而不运行，外来消息会转入死信。
+consequence-queue_missing = 在此之前，该队列的任务都不会运行。新队列从空开始：消息不会随之回来。
+consequence-queue_mismatch = 若保持原样，消息可能消失；其任务随后会显示为消息丢失。
+consequence-broker_alarm = 等待不会丢失在此启动的任务，但新任务到不了工作进程。
+consequence-unknown = 在数字恢复之前，依赖它们的情况既不会被发现，也不会被关闭：任务可能在无人察觉时停滞。

@@ -233,11 +233,12 @@ pub struct Stall {
     pub cause: Option<(Verdict, Subject)>,
 }
 
-/// Whether a sentence speaks of one task or of a cause with all its tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum About {
-    Task,
-    Cause,
+words! {
+    /// Whether a finding is about one task or about a cause with all its tasks.
+    pub enum About {
+        Task = "task",
+        Cause = "cause",
+    }
 }
 
 /// A text of the catalogues: its key, and what its variables stand for.

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod detector;
 pub mod doctor;
 pub mod exec;
+pub mod findings;
 pub mod form_seal;
 pub mod guard;
 pub mod lifecycle;

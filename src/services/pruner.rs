@@ -17,6 +17,7 @@ pub struct Retention {
     pub durations: Duration,
     pub idempotency_keys: Duration,
     pub webhook_deliveries: Duration,
+    pub rule_counts: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -31,12 +32,15 @@ impl Retention {
             durations: DAY * 8,
             idempotency_keys: DAY * 2,
             webhook_deliveries: DAY * 30,
+            rule_counts: DAY * 40,
         }
     }
 
     fn of(self, what: Aged) -> Duration {
         match what {
-            Aged::Incidents | Aged::Stalls => self.finished,
+            // A snooze or a mark lives about as long as its finding, which closed later.
+            Aged::Incidents | Aged::Stalls | Aged::Snoozes | Aged::FalseAlarms => self.finished,
+            Aged::RuleCounts => self.rule_counts,
             Aged::Samples => self.samples,
             Aged::Throughput => self.throughput,
             Aged::Durations => self.durations,
@@ -79,6 +83,9 @@ pub struct Tally {
     pub durations: u64,
     pub idempotency_keys: u64,
     pub sessions: u64,
+    pub snoozes: u64,
+    pub false_alarms: u64,
+    pub rule_counts: u64,
     pub webhook_deliveries: u64,
     /// The pass ended before all was deleted: the next one should come soon.
     pub more: bool,
@@ -108,6 +115,9 @@ impl Tally {
             Aged::Durations => &mut self.durations,
             Aged::IdempotencyKeys => &mut self.idempotency_keys,
             Aged::Sessions => &mut self.sessions,
+            Aged::Snoozes => &mut self.snoozes,
+            Aged::FalseAlarms => &mut self.false_alarms,
+            Aged::RuleCounts => &mut self.rule_counts,
             Aged::WebhookDeliveries => &mut self.webhook_deliveries,
         }
     }

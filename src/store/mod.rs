@@ -19,6 +19,7 @@ mod policies;
 mod pulse;
 mod queues;
 mod retention;
+mod rule_counts;
 mod samples;
 mod sessions;
 pub mod tasks;

@@ -21,6 +21,12 @@ words! {
         Durations = "durations",
         IdempotencyKeys = "idempotency_keys",
         Sessions = "sessions",
+        /// Snoozes that are over.
+        Snoozes = "snoozes",
+        /// Marks on findings.
+        FalseAlarms = "false_alarms",
+        /// Counters of the rules' findings.
+        RuleCounts = "rule_counts",
         /// Deliveries that were made or given up.
         WebhookDeliveries = "webhook_deliveries",
     }
@@ -66,6 +72,19 @@ const SESSIONS: Sql = sql!(
     "DELETE FROM sessions WHERE token_hash IN
       (SELECT token_hash FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"
 );
+const SNOOZES: Sql = sql!(
+    "DELETE FROM snoozes WHERE finding_id IN
+      (SELECT finding_id FROM snoozes WHERE ended_at < $1 ORDER BY ended_at, finding_id LIMIT $2)"
+);
+const FALSE_ALARMS: Sql = sql!(
+    "DELETE FROM false_alarms WHERE finding_id IN
+      (SELECT finding_id FROM false_alarms WHERE at < $1 ORDER BY at, finding_id LIMIT $2)"
+);
+const RULE_COUNTS: Sql = sql!(
+    "DELETE FROM rule_counts WHERE (day_at, about, verdict, variant, outcome, lasted_upto_ms) IN
+      (SELECT day_at, about, verdict, variant, outcome, lasted_upto_ms FROM rule_counts WHERE day_at < $1
+        ORDER BY day_at, about, verdict, variant, outcome, lasted_upto_ms LIMIT $2)"
+);
 const WEBHOOK_DELIVERIES: Sql = sql!("DELETE FROM webhook_deliveries WHERE id IN
       (SELECT id FROM webhook_deliveries WHERE created_at < $1 AND next_try_at IS NULL ORDER BY created_at, id LIMIT $2)");
 
@@ -102,6 +121,9 @@ impl Store {
             Aged::Durations => execute!(&mut tx, DURATIONS, before, limit),
             Aged::IdempotencyKeys => execute!(&mut tx, IDEMPOTENCY_KEYS, before, limit),
             Aged::Sessions => execute!(&mut tx, SESSIONS, before, limit),
+            Aged::Snoozes => execute!(&mut tx, SNOOZES, before, limit),
+            Aged::FalseAlarms => execute!(&mut tx, FALSE_ALARMS, before, limit),
+            Aged::RuleCounts => execute!(&mut tx, RULE_COUNTS, before, limit),
             Aged::WebhookDeliveries => execute!(&mut tx, WEBHOOK_DELIVERIES, before, limit),
         }?;
         tx.commit().await?;

@@ -18,6 +18,8 @@ words! {
     /// What a delivery tells.
     pub enum WebhookEvent {
         Opened = "incident.opened",
+        /// It was put off, that is over, and it is still open.
+        Returned = "incident.returned",
         Closed = "incident.closed",
         /// Nothing happened: somebody looks whether deliveries arrive.
         Test = "test",
@@ -29,6 +31,7 @@ impl WebhookEvent {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Opened => "opened",
+            Self::Returned => "returned",
             Self::Closed => "closed",
             Self::Test => "test",
         }
@@ -72,13 +75,21 @@ const ENQUEUE: Sql = sql!(
      VALUES ($1, $2, $3, $4, $5, $5)"
 );
 
+/// What is due, but for what is about an incident that is put off: that waits until it is back or closed.
+macro_rules! due {
+    () => {
+        "webhook_deliveries d WHERE d.next_try_at <= $1 AND NOT EXISTS
+         (SELECT 1 FROM snoozes z WHERE z.finding_id = d.incident_id AND z.ended_at IS NULL AND z.ends_at > $1)"
+    };
+}
+
 /// Taken under a lease, oldest first: a sender that dies leaves the row to the next one when the lease is over.
 const TAKE: Sql = sql!("UPDATE webhook_deliveries SET next_try_at = $2, tries = tries + 1
-      WHERE id IN (SELECT id FROM webhook_deliveries WHERE next_try_at <= $1 ORDER BY next_try_at, id LIMIT $3"
-      pg(" FOR UPDATE SKIP LOCKED") ")
+      WHERE id IN (SELECT d.id FROM " due!() " ORDER BY d.next_try_at, d.id LIMIT $3"
+      pg(" FOR UPDATE OF d SKIP LOCKED") ")
       RETURNING " delivery_columns!());
 
-const DUE: Sql = sql!("SELECT id FROM webhook_deliveries WHERE next_try_at <= $1 LIMIT 1");
+const DUE: Sql = sql!("SELECT d.id FROM " due!() " LIMIT 1");
 
 /// Only the try that holds the row says how it went.
 const DELIVERED: Sql = sql!(

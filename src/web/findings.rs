@@ -9,11 +9,12 @@ use crate::{
     domain::{
         evidence::{Evidence, Figure, Threshold, ThresholdName},
         finding::{About, CloseReason, Confidence, Freshness, Scope, Variant, Verdict, remedy, sentence},
+        snooze::{End, Snooze},
         time::Time,
     },
     store::{
         StoreError,
-        findings::{IncidentRow, StallRow},
+        findings::{FalseAlarm, IncidentRow, Said, StallRow},
     },
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Finding {
     /// The rule's name and form.
     pub(crate) rule: String,
     pub(crate) closed: Option<Closed>,
+    /// What people said about it.
+    said: Said,
 }
 
 /// When a finding closed, and why.
@@ -200,11 +203,42 @@ impl Finding {
                 variant => format!("{verdict} / {variant}"),
             },
             closed: found.closed,
+            said: Said::default(),
         }
     }
 }
 
 impl Finding {
+    /// The same, with what people said about it.
+    pub(crate) fn with(self, said: Option<&Said>) -> Self {
+        Self {
+            said: said.cloned().unwrap_or_default(),
+            ..self
+        }
+    }
+
+    /// The snooze by which it is put off just now.
+    pub(crate) fn snoozed(&self, now: &Time) -> Option<&Snooze> {
+        let snooze = self.said.snooze.as_ref();
+        snooze.filter(|snooze| self.closed.is_none() && snooze.holds(*now))
+    }
+
+    /// The snooze that it came back from by itself, and why.
+    pub(crate) fn back(&self, now: &Time) -> Option<(&Snooze, End)> {
+        let snooze = self.said.snooze.as_ref().filter(|_| self.closed.is_none())?;
+        match snooze.ended {
+            Some((_, end)) => Some((snooze, end)),
+            // Nobody has noticed yet.
+            None => (!snooze.holds(*now)).then_some((snooze, End::Over)),
+        }
+        .filter(|(_, end)| matches!(end, End::Over | End::Worse))
+    }
+
+    /// That somebody calls it wrong.
+    pub(crate) fn false_alarm(&self) -> Option<&FalseAlarm> {
+        self.said.false_alarm.as_ref()
+    }
+
     /// Whether its sentence tells of numbers that nobody has confirmed for a while: what was lost stays lost, though the
     /// queue holds other messages by now.
     pub(crate) fn rests_on_old_numbers(&self, now: &Time) -> bool {

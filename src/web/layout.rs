@@ -23,18 +23,20 @@ pub enum Nav {
     Tasks,
     Queues,
     Tickets,
+    Rules,
     Audit,
     /// A page that belongs to none.
     None,
 }
 
 impl Nav {
-    pub const SHOWN: [Nav; 6] = [
+    pub const SHOWN: [Nav; 7] = [
         Nav::Overview,
         Nav::Stalls,
         Nav::Tasks,
         Nav::Queues,
         Nav::Tickets,
+        Nav::Rules,
         Nav::Audit,
     ];
 
@@ -45,6 +47,7 @@ impl Nav {
             Self::Tasks => "/admin/tasks",
             Self::Queues => "/admin/queues",
             Self::Tickets => "/admin/tickets",
+            Self::Rules => "/admin/rules",
             Self::Audit => "/admin/audit",
         }
     }
@@ -56,6 +59,7 @@ impl Nav {
             Self::Tasks => "list-task",
             Self::Queues => "inboxes",
             Self::Tickets => "life-preserver",
+            Self::Rules => "bar-chart",
             Self::Audit => "journal-text",
         }
     }
@@ -68,6 +72,7 @@ impl Nav {
             Self::Tasks => "tasks",
             Self::Queues => "queues",
             Self::Tickets => "tickets",
+            Self::Rules => "rules",
             Self::Audit => "audit",
         }
     }
@@ -130,7 +135,7 @@ impl Chrome {
     }
 
     /// The entries of the staff navigation.
-    pub fn entries(&self) -> [Nav; 6] {
+    pub fn entries(&self) -> [Nav; 7] {
         Nav::SHOWN
     }
 
@@ -144,7 +149,7 @@ impl Chrome {
         let (number, tone) = match entry {
             Nav::Stalls => (self.counts.stalls?, "bad"),
             Nav::Tickets => (self.counts.tickets?, "run"),
-            Nav::Overview | Nav::Tasks | Nav::Queues | Nav::Audit | Nav::None => return None,
+            Nav::Overview | Nav::Tasks | Nav::Queues | Nav::Rules | Nav::Audit | Nav::None => return None,
         };
         (number > 0).then_some(Count { number, tone })
     }
@@ -162,6 +167,11 @@ impl Chrome {
     /// The text of a word of the domain, `<family>-<word>`.
     pub fn of(&self, family: &str, word: impl AsRef<str>) -> Text<'static> {
         self.l.of(family, word)
+    }
+
+    /// Who an actor such as `user:a@b.example` is.
+    pub fn actor<'a>(&self, actor: &'a str) -> &'a str {
+        actor.strip_prefix("user:").unwrap_or(actor)
     }
 
     pub fn asset(&self, path: &str) -> String {

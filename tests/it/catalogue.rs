@@ -10,10 +10,11 @@ use std::{
 use unstuck::domain::lint::{Grade, What};
 use unstuck::domain::{
     access::Role,
-    finding::{CloseReason, Confidence, Verdict, phrase_keys},
+    finding::{About, CloseReason, Confidence, Verdict, phrase_keys},
     ledger::Health,
     policy::PolicyAction,
     report::Fault,
+    snooze::Span,
     task::{AttemptOutcome, State},
     ticket::TicketStatus,
     transition::RefusalCode,
@@ -37,7 +38,10 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("doctor", words(What::ALL)),
         ("grade", words(Grade::ALL)),
-        ("overview-status", vec!["blind", "fine", "nothing", "trouble"]),
+        (
+            "overview-status",
+            vec!["blind", "fine", "nothing", "snoozed", "trouble"],
+        ),
         (
             "link-means",
             vec!["consumer", "database", "management", "publisher"],
@@ -141,13 +145,19 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
             vec!["of_node", "old_broker", "undescribed", "untold"],
         ),
         ("range", vec!["1h", "24h", "7d"]),
-        ("stalls-view", vec!["closed", "incidents", "open"]),
+        ("stalls-view", vec!["closed", "incidents", "open", "snoozed"]),
+        ("consequence", words(Verdict::ALL)),
+        ("finding-back", vec!["over", "worse"]),
+        ("snooze-span", words(Span::ALL)),
+        ("rule-about", words(About::ALL)),
         ("actor", vec!["system", "token", "user", "worker"]),
         (
             "audit-action",
             vec![
                 "any",
                 "cancel",
+                "false_alarm",
+                "false_alarm_withdraw",
                 "login",
                 "logout",
                 "policy_reset",
@@ -157,6 +167,8 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
                 "rerun",
                 "resend",
                 "retry",
+                "snooze",
+                "snooze_end",
                 "start",
                 "token_create",
                 "token_revoke",
@@ -167,7 +179,9 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ),
         (
             "audit-target",
-            vec!["id", "queue", "task", "ticket", "token", "user"],
+            vec![
+                "id", "incident", "queue", "stall", "task", "ticket", "token", "user",
+            ],
         ),
         ("policy-action", words(PolicyAction::ALL)),
         ("policy-does", words(PolicyAction::ALL)),
@@ -203,7 +217,9 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ),
         (
             "nav",
-            vec!["overview", "stalls", "tasks", "queues", "tickets", "audit"],
+            vec![
+                "overview", "stalls", "tasks", "queues", "tickets", "rules", "audit",
+            ],
         ),
         ("nav-count", vec!["stalls", "tickets"]),
         ("reason", vec!["required", "optional"]),

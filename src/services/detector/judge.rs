@@ -14,6 +14,7 @@ use super::{
     causes::Causes,
     dead::Dead,
     memory::{Counts, Memory, pace_since},
+    snoozes,
 };
 use crate::{
     domain::{
@@ -247,6 +248,9 @@ impl Judge {
             None => return Ok(self.deposed()),
         }
         self.settle(&leadership, now, causes, &mut tally).await?;
+        if !snoozes::end(&self.store, &leadership, self.settings.announce.as_ref(), now).await? {
+            return Ok(self.deposed());
+        }
         self.tidy(now).await?;
         Ok(tally)
     }

@@ -9,6 +9,7 @@ mod judge;
 mod look;
 mod memory;
 mod policies;
+mod snoozes;
 mod unusual;
 
 use std::time::{Duration, Instant};

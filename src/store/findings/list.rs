@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{IncidentRecord, IncidentRow, StallRecord, StallRow, incident_columns, stall_columns};
+use super::{
+    FindingRow, IncidentRecord, IncidentRow, StallRecord, StallRow, incident_columns, stall_columns,
+};
 use crate::{
     domain::{finding::Verdict, time::Time},
     store::{
@@ -73,31 +75,47 @@ const INCIDENTS_CLOSED: Sql = sql!("SELECT " incident_columns!() " FROM incident
 
 const INCIDENT: Sql = sql!("SELECT " incident_columns!() " FROM incidents i WHERE i.id = $1");
 
-/// A card each: incidents, and stalls under none.
+const STALL: Sql = sql!("SELECT " stall_columns!() " FROM stalls s WHERE s.id = $1");
+
+/// A card each: incidents, and stalls under none; less those that are put off.
 const COUNT: Sql = sql!(
-    "SELECT (SELECT count(*) FROM incidents WHERE closed_at IS NULL)
-        + (SELECT count(*) FROM (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.incident_id IS NULL
+    "SELECT (SELECT count(*) FROM incidents i WHERE i.closed_at IS NULL AND NOT EXISTS
+          (SELECT 1 FROM snoozes z WHERE z.finding_id = i.id AND z.ended_at IS NULL AND z.ends_at > $2))
+        + (SELECT count(*) FROM (SELECT 1 FROM stalls s WHERE s.closed_at IS NULL AND s.incident_id IS NULL AND NOT EXISTS
+             (SELECT 1 FROM snoozes z WHERE z.finding_id = s.id AND z.ended_at IS NULL AND z.ends_at > $2)
              LIMIT $1) alone)"
 );
 
 const OPEN_ALONE: Sql = sql!("SELECT " stall_columns!() " FROM stalls s" sqlite(" INDEXED BY stalls_open_by_incident") "
       WHERE s.closed_at IS NULL AND s.incident_id IS NULL AND s.id < $1 AND ($2 IS NULL OR s.verdict = $2)
-        AND ($3 IS NULL OR s.queue = $3) ORDER BY s.id DESC LIMIT $4");
+        AND ($3 IS NULL OR s.queue = $3) AND NOT EXISTS
+          (SELECT 1 FROM snoozes z WHERE z.finding_id = s.id AND z.ended_at IS NULL AND z.ends_at > $5)
+      ORDER BY s.id DESC LIMIT $4");
 
 impl Store {
     /// Up to `limit` open stalls under no incident that the verdict and queue of `filter` let through, newest first,
-    /// older than the id `before`.
+    /// older than the id `before`. Those that are put off at `now` are left out.
     pub async fn open_stalls_alone(
         &self,
         filter: &StallFilter,
         before: Option<Uuid>,
+        now: Time,
         limit: i64,
     ) -> Result<Vec<StallRow>, StoreError> {
         let mut conn = self.read().await?;
         let before = Id(before.unwrap_or(Uuid::max()));
         let verdict = filter.verdict.map(Verdict::as_str);
         let queue = filter.queue.as_deref();
-        let rows = fetch_all!(&mut conn, StallRecord, OPEN_ALONE, before, verdict, queue, limit)?;
+        let rows = fetch_all!(
+            &mut conn,
+            StallRecord,
+            OPEN_ALONE,
+            before,
+            verdict,
+            queue,
+            limit,
+            At(now)
+        )?;
         Ok(rows.into_iter().map(StallRow::from).collect())
     }
 
@@ -181,10 +199,12 @@ impl Store {
         Ok(rows.into_iter().map(StallRow::from).collect())
     }
 
-    /// How many cards there are to look at: open incidents, and open stalls under none; of the latter up to 10,000.
+    /// How many cards there are to look at: open incidents, and open stalls under none, but for those that are put off;
+    /// of stalls up to 10,000.
     pub async fn count_findings(&self) -> Result<i64, StoreError> {
+        let now = self.now().await?;
         let mut conn = self.read().await?;
-        fetch_scalar!(&mut conn, i64, COUNT, 10_000)
+        fetch_scalar!(&mut conn, i64, COUNT, 10_000, At(now))
     }
 
     /// Up to `limit` open incidents, by verdict and name.
@@ -240,10 +260,19 @@ impl Store {
         )?;
         Ok(rows.into_iter().map(IncidentRow::from).collect())
     }
-
     /// The incident; `None` when there is none of this id.
     pub async fn incident(&self, id: Uuid) -> Result<Option<IncidentRow>, StoreError> {
         let mut conn = self.read().await?;
         Ok(fetch_optional!(&mut conn, IncidentRecord, INCIDENT, Id(id))?.map(IncidentRow::from))
+    }
+
+    /// The finding, open or closed; `None` when there is none of this id.
+    pub async fn finding(&self, id: Uuid) -> Result<Option<FindingRow>, StoreError> {
+        if let Some(row) = self.incident(id).await? {
+            return Ok(Some(FindingRow::Incident(row)));
+        }
+        let mut conn = self.read().await?;
+        let row = fetch_optional!(&mut conn, StallRecord, STALL, Id(id))?;
+        Ok(row.map(|row| FindingRow::Stall(row.into())))
     }
 }

@@ -2,6 +2,7 @@
 
 mod list;
 mod recheck;
+mod said;
 mod write;
 
 use sqlx::types::Json;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 pub use list::{ClosedCursor, StallFilter};
 pub use recheck::{Changed, Known, RecheckCursor};
+pub use said::{Ended, FalseAlarm, Running, Said, SaidNow};
 pub(super) use write::close_stalls;
 pub use write::{Folded, IncidentChanges, StallChanges, StallUpdate, Written};
 
@@ -52,6 +54,13 @@ pub struct StallRow {
     pub incident_id: Option<Uuid>,
     pub closed_at: Option<Time>,
     pub closed_reason: Option<CloseReason>,
+}
+
+/// A finding of either sort.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FindingRow {
+    Incident(IncidentRow),
+    Stall(StallRow),
 }
 
 #[derive(sqlx::FromRow)]

@@ -9,13 +9,14 @@ use uuid::Uuid;
 use crate::{
     domain::{
         evidence::Evidence,
-        finding::{CloseReason, Confidence, Incident, Stall},
+        finding::{About, CloseReason, Confidence, Incident, Stall, Verdict},
         time::Time,
     },
     store::{
         Lane, Store, StoreError,
         db::{Sql, Tx, execute, fetch_all, sql},
         leaders::Leadership,
+        rule_counts::{Counted, count_findings},
         samples::{KeptFor, LedgerSample, insert_samples},
         types::{At, Batch, Id, document},
         webhooks::{WebhookEvent, enqueue},
@@ -90,17 +91,24 @@ pub struct Written {
 /// Rows of one transaction: the write lock of SQLite is held no longer than some tens of milliseconds.
 const CHUNK: usize = 1_000;
 
+/// The columns of `Counted`.
+macro_rules! counted {
+    () => {
+        "verdict, evidence ->> 'variant' AS variant, since, closed_reason"
+    };
+}
+
 const OPEN_INCIDENTS: Sql = sql!("INSERT INTO incidents (id, verdict, scope, name, confidence, tasks, since, seen_at, evidence)
       SELECT id, verdict, scope, name, confidence, tasks, since, $2, evidence
       FROM " rows(1; id uuid, verdict text, scope text, name text, confidence text, tasks bigint, since time, evidence jsonb)
-      " r WHERE " sqlite("true") pg("true") " ON CONFLICT (verdict, scope, name) WHERE closed_at IS NULL DO NOTHING");
+      " r WHERE " sqlite("true") pg("true") " ON CONFLICT (verdict, scope, name) WHERE closed_at IS NULL DO NOTHING RETURNING " counted!());
 
 const KEEP_INCIDENTS: Sql = sql!("UPDATE incidents SET confidence = r.confidence, tasks = r.tasks, seen_at = $2, evidence = r.evidence
       FROM " rows(1; id uuid, confidence text, tasks bigint, evidence jsonb) " r
       WHERE incidents.id = r.id AND incidents.closed_at IS NULL");
 
 const CLOSE_INCIDENTS: Sql = sql!("UPDATE incidents SET closed_at = $2, closed_reason = r.reason
-      FROM " rows(1; id uuid, reason text) " r WHERE incidents.id = r.id AND incidents.closed_at IS NULL");
+      FROM " rows(1; id uuid, reason text) " r WHERE incidents.id = r.id AND incidents.closed_at IS NULL RETURNING " counted!());
 
 /// A task that changed since it was judged gets no stall; one that has this stall already keeps it. A row without a version
 /// is about an attempt that goes on whatever its heartbeats change.
@@ -112,7 +120,7 @@ const OPEN_STALLS: Sql = sql!("INSERT INTO stalls (id, task_id, queue, dispatch,
       JOIN tasks t ON t.id = r.task_id AND (t.version = r.version
         OR (r.version IS NULL AND t.state = 'running' AND t.dispatch = r.dispatch AND t.attempt = r.attempt))
       WHERE " sqlite("true") pg("true") " ON CONFLICT (task_id, verdict) WHERE closed_at IS NULL DO NOTHING
-      RETURNING incident_id");
+      RETURNING incident_id, " counted!());
 
 const UPDATE_STALLS: Sql = sql!("UPDATE stalls SET attempt = r.attempt, confidence = r.confidence, evidence = r.evidence, incident_id = r.incident_id,
         seen_at = $2
@@ -123,7 +131,7 @@ const MOVE_STALLS: Sql = sql!("UPDATE stalls SET incident_id = r.incident_id FRO
       WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
 
 const CLOSE_STALLS: Sql = sql!("UPDATE stalls SET closed_at = $2, closed_reason = r.reason FROM " rows(1; id uuid, reason text) " r
-      WHERE stalls.id = r.id AND stalls.closed_at IS NULL");
+      WHERE stalls.id = r.id AND stalls.closed_at IS NULL RETURNING " counted!());
 
 impl Store {
     /// Writes what a pass found about causes, and its readings, in one transaction; false when the leadership was lost:
@@ -166,17 +174,21 @@ impl Store {
                 return Ok(None);
             }
             match step {
-                Step::Close(rows) => written.closed += execute!(&mut tx, CLOSE_STALLS, rows, At(now))?,
+                Step::Close(rows) => written.closed += close_rows(&mut tx, now, rows).await?,
                 Step::Open(rows, tried) => {
-                    let rows = fetch_all!(&mut tx, (Option<Id>,), OPEN_STALLS, rows, At(now))?;
+                    let rows = fetch_all!(&mut tx, OpenedRow, OPEN_STALLS, rows, At(now))?;
                     written.opened += rows.len() as u64;
-                    let opened = under(&folded(tried, rows));
+                    let (counted, folds): (Vec<_>, Vec<_>) =
+                        rows.into_iter().map(|row| (row.counted, row.incident_id)).unzip();
+                    count_findings(&mut tx, now, About::Task, &counted).await?;
+                    let opened = under(&folded(tried, folds));
                     written.incidents += opened.opened.len() as u64;
                     put_incidents(&mut tx, now, &opened).await?;
                 }
                 Step::Update(rows, tried) => {
                     let rows = fetch_all!(&mut tx, (Option<Id>,), UPDATE_STALLS, rows, At(now))?;
-                    let opened = under(&folded(tried, rows));
+                    let folds = rows.into_iter().map(|(incident_id,)| incident_id).collect();
+                    let opened = under(&folded(tried, folds));
                     written.incidents += opened.opened.len() as u64;
                     put_incidents(&mut tx, now, &opened).await?;
                 }
@@ -196,17 +208,25 @@ pub(in crate::store) async fn close_stalls(
     now: Time,
     closed: &[(Uuid, CloseReason)],
 ) -> Result<u64, StoreError> {
-    execute!(tx, CLOSE_STALLS, reasons(closed), At(now))
+    close_rows(tx, now, reasons(closed)).await
+}
+
+async fn close_rows(tx: &mut Tx, now: Time, rows: Batch) -> Result<u64, StoreError> {
+    let closed = fetch_all!(tx, Counted, CLOSE_STALLS, rows, At(now))?;
+    count_findings(tx, now, About::Task, &closed).await?;
+    Ok(closed.len() as u64)
 }
 
 async fn put_incidents(tx: &mut Tx, now: Time, changes: &IncidentChanges) -> Result<(), StoreError> {
     // Closed first: the same cause may be opened anew.
     if !changes.closed.is_empty() {
-        execute!(tx, CLOSE_INCIDENTS, reasons(&changes.closed), At(now))?;
+        let closed = fetch_all!(tx, Counted, CLOSE_INCIDENTS, reasons(&changes.closed), At(now))?;
+        count_findings(tx, now, About::Cause, &closed).await?;
     }
     if !changes.opened.is_empty() {
         let rows: Vec<Value> = changes.opened.iter().map(incident_row).collect();
-        execute!(tx, OPEN_INCIDENTS, Batch::of(&rows), At(now))?;
+        let opened = fetch_all!(tx, Counted, OPEN_INCIDENTS, Batch::of(&rows), At(now))?;
+        count_findings(tx, now, About::Cause, &opened).await?;
     }
     if !changes.kept.is_empty() {
         let rows: Vec<Value> = changes.kept.iter().map(incident_row).collect();
@@ -220,7 +240,7 @@ async fn put_incidents(tx: &mut Tx, now: Time, changes: &IncidentChanges) -> Res
 }
 
 /// How many of the stalls that were to be folded under each incident were written.
-fn folded(tried: Vec<Uuid>, written: Vec<(Option<Id>,)>) -> Vec<Folded> {
+fn folded(tried: Vec<Uuid>, written: Vec<Option<Id>>) -> Vec<Folded> {
     let mut folded: BTreeMap<Uuid, Folded> = BTreeMap::new();
     for incident_id in tried {
         let none = Folded {
@@ -230,12 +250,20 @@ fn folded(tried: Vec<Uuid>, written: Vec<(Option<Id>,)>) -> Vec<Folded> {
         };
         folded.entry(incident_id).or_insert(none).tried += 1;
     }
-    for id in written.into_iter().filter_map(|(id,)| id) {
+    for id in written.into_iter().flatten() {
         if let Some(folded) = folded.get_mut(&id.0) {
             folded.written += 1;
         }
     }
     folded.into_values().collect()
+}
+
+/// A stall that was opened.
+#[derive(sqlx::FromRow)]
+struct OpenedRow {
+    #[sqlx(flatten)]
+    counted: Counted,
+    incident_id: Option<Id>,
 }
 
 /// The rows of one transaction, and the incidents that they are to be folded under, one entry a row.

@@ -1,6 +1,6 @@
 //! What the detector found: stalls of tasks, and the incidents that are their causes.
 
-use std::{str::FromStr, sync::Arc};
+use std::{collections::HashMap, str::FromStr, sync::Arc};
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -21,9 +21,66 @@ use crate::{
         time::Time,
         words::words,
     },
-    store::findings::{ClosedCursor, IncidentRow, StallFilter, StallRow},
+    store::findings::{ClosedCursor, FalseAlarm, IncidentRow, Said, StallFilter, StallRow},
     web::{Site, error::AppError, findings::Seen, i18n::Lang},
 };
+
+/// That somebody put a finding off. It stays open.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Snooze)]
+pub(super) struct SnoozeJson {
+    /// When it comes back by itself; earlier when it gets worse.
+    #[schema(value_type = String, format = DateTime)]
+    ends_at: Time,
+    reason: String,
+    #[schema(example = "user:night.shift@example.org")]
+    actor: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+}
+
+/// That somebody calls a finding wrong.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FalseAlarm)]
+pub(super) struct FalseAlarmJson {
+    reason: String,
+    actor: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+}
+
+/// What people said about the findings of one answer.
+struct Voices {
+    said: HashMap<Uuid, Said>,
+    now: Time,
+}
+
+impl Voices {
+    async fn of(site: &Site, ids: &[Uuid]) -> Result<Self, AppError> {
+        let said = site.store.said_of(ids).await?;
+        let now = match said.is_empty() {
+            true => Time::from_ms(0),
+            false => site.store.now().await?,
+        };
+        Ok(Self { said, now })
+    }
+
+    /// The snooze by which the finding is put off now.
+    fn snooze(&self, id: Uuid, closed_at: Option<Time>) -> Option<SnoozeJson> {
+        let snooze = self.said.get(&id)?.snooze.clone()?;
+        (closed_at.is_none() && snooze.holds(self.now)).then_some(SnoozeJson {
+            ends_at: snooze.ends_at,
+            reason: snooze.reason,
+            actor: snooze.actor,
+            at: snooze.at,
+        })
+    }
+
+    fn false_alarm(&self, id: Uuid) -> Option<FalseAlarmJson> {
+        let FalseAlarm { reason, actor, at } = self.said.get(&id)?.false_alarm.clone()?;
+        Some(FalseAlarmJson { reason, actor, at })
+    }
+}
 
 /// A finding about one task.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,12 +118,33 @@ pub(super) struct StallJson {
     closed_at: Option<Time>,
     #[schema(value_type = Option<String>, example = "requeued")]
     closed_reason: Option<&'static str>,
+    /// Null while nobody has put it off.
+    snooze: Option<SnoozeJson>,
+    /// Null while nobody calls it wrong.
+    false_alarm: Option<FalseAlarmJson>,
+}
+
+/// The stalls as JSON, with what people said about them.
+pub(super) async fn tell_stalls(site: &Site, rows: Vec<StallRow>) -> Result<Vec<StallJson>, AppError> {
+    let seen = Seen::for_stalls(site, &rows).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let voices = Voices::of(site, &ids).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| StallJson::new(row, &seen, &voices))
+        .collect())
 }
 
 impl StallJson {
-    pub(super) fn of(row: StallRow, seen: &Seen) -> Self {
+    pub(super) fn task_id(&self) -> Uuid {
+        self.task_id
+    }
+
+    fn new(row: StallRow, seen: &Seen, voices: &Voices) -> Self {
         let told = Told::new(About::Task, row.verdict, &row.evidence, seen.stall(&row));
         Self {
+            snooze: voices.snooze(row.id, row.closed_at),
+            false_alarm: voices.false_alarm(row.id),
             id: row.id,
             task_id: row.task_id,
             queue: row.queue,
@@ -121,12 +199,18 @@ pub(super) struct IncidentJson {
     closed_at: Option<Time>,
     #[schema(value_type = Option<String>, example = "cleared")]
     closed_reason: Option<&'static str>,
+    /// Null while nobody has put it off.
+    snooze: Option<SnoozeJson>,
+    /// Null while nobody calls it wrong.
+    false_alarm: Option<FalseAlarmJson>,
 }
 
 impl IncidentJson {
-    fn of(row: IncidentRow, seen: &Seen) -> Self {
+    fn new(row: IncidentRow, seen: &Seen, voices: &Voices) -> Self {
         let told = Told::new(About::Cause, row.verdict, &row.evidence, seen.incident(&row));
         Self {
+            snooze: voices.snooze(row.id, row.closed_at),
+            false_alarm: voices.false_alarm(row.id),
             id: row.id,
             verdict: row.verdict.as_str(),
             scope: row.subject.scope.as_str(),
@@ -262,8 +346,7 @@ pub(super) async fn stalls(
         Standing::Open => list.cursor(row.id),
         Standing::Closed => list.cursor(place(row.closed_at, row.id)),
     });
-    let seen = Seen::for_stalls(&site, &rows).await?;
-    let items = rows.into_iter().map(|row| StallJson::of(row, &seen)).collect();
+    let items = tell_stalls(&site, rows).await?;
     Ok(Json(StallPage { items, next }))
 }
 
@@ -317,6 +400,11 @@ pub(super) async fn incidents(
         Standing::Closed => list.cursor(place(row.closed_at, row.id)),
     });
     let seen = Seen::for_incidents(&site, &rows).await?;
-    let items = rows.into_iter().map(|row| IncidentJson::of(row, &seen)).collect();
-    Ok(Json(IncidentPage { items, next }))
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let voices = Voices::of(&site, &ids).await?;
+    let items = rows.into_iter().map(|row| IncidentJson::new(row, &seen, &voices));
+    Ok(Json(IncidentPage {
+        items: items.collect(),
+        next,
+    }))
 }

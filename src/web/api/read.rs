@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     auth::{Caller, Follow, Read},
     errors::*,
-    findings::StallJson,
+    findings::{StallJson, tell_stalls},
     query::{List, Query},
     refusal::no_such_task,
     schema::{AttemptJson, AttemptPage, DeliveryJson, HistoryPage, TaskJson, TaskPage},
@@ -23,7 +23,7 @@ use crate::{
         task::{State as TaskState, TaskView},
     },
     store::tasks::TaskFilter,
-    web::{Site, error::AppError, findings::Seen},
+    web::{Site, error::AppError},
 };
 
 /// How many payload conditions a list takes, and how deep each may reach.
@@ -251,9 +251,7 @@ pub(super) fn cut<T>(items: &mut Vec<T>, limit: usize) -> bool {
 /// The task as JSON, with its open stalls.
 pub(super) async fn show(site: &Site, view: TaskView) -> Result<TaskJson, AppError> {
     let stalls = site.store.stalls_of_tasks(&[view.task.id]).await?;
-    let seen = Seen::for_stalls(site, &stalls).await?;
-    let stalls = stalls.into_iter().map(|row| StallJson::of(row, &seen)).collect();
-    Ok(TaskJson::new(view, stalls))
+    Ok(TaskJson::new(view, tell_stalls(site, stalls).await?))
 }
 
 /// The same for a page of tasks, in a few statements.
@@ -262,10 +260,8 @@ pub(super) async fn show_all(site: &Site, views: Vec<TaskView>) -> Result<Vec<Ta
     let mut by_task: HashMap<Uuid, Vec<StallJson>> = HashMap::new();
     if !ids.is_empty() {
         let stalls = site.store.stalls_of_tasks(&ids).await?;
-        let seen = Seen::for_stalls(site, &stalls).await?;
-        for stall in stalls {
-            let told = by_task.entry(stall.task_id).or_default();
-            told.push(StallJson::of(stall, &seen));
+        for stall in tell_stalls(site, stalls).await? {
+            by_task.entry(stall.task_id()).or_default().push(stall);
         }
     }
     let with_stalls = |view: TaskView| {

@@ -26,6 +26,11 @@ pub(super) fn stalls_of(incident_id: Uuid) -> String {
     format!("/admin/stalls?incident={incident_id}")
 }
 
+/// A finding's own page.
+pub(super) fn finding(id: Uuid) -> String {
+    format!("/admin/stalls/{id}")
+}
+
 /// The open stalls of a queue.
 pub(super) fn stalls_of_queue(queue: &str) -> String {
     format!(

@@ -117,6 +117,7 @@ impl Line {
             href: match entry.target.as_str() {
                 "task" => Some(format!("/admin/tasks/{}", entry.target_id)),
                 "queue" => Some(address::queue(&entry.target_id)),
+                "stall" | "incident" => Some(format!("/admin/stalls/{}", entry.target_id)),
                 _ => None,
             },
             before: picture(&entry.before),
@@ -144,6 +145,10 @@ const ACTIONS: &[&str] = &[
     "user_reset_password",
     "token_create",
     "token_revoke",
+    "snooze",
+    "snooze_end",
+    "false_alarm",
+    "false_alarm_withdraw",
 ];
 
 #[derive(Template)]

@@ -10,6 +10,7 @@ mod login;
 mod overview;
 mod queues;
 mod report;
+mod rules;
 mod runbook;
 mod stalls;
 mod task;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Router<Arc<Site>> {
         .merge(follow::routes())
         .merge(queues::routes())
         .merge(report::routes())
+        .merge(rules::routes())
         .merge(stalls::routes())
         .merge(task::routes())
         .merge(tasks::routes())

@@ -13,12 +13,12 @@ use super::{
     stalls::card::{About, Card},
 };
 use crate::{
-    domain::time::Time,
+    domain::{finding::Verdict, time::Time},
     store::Counts,
     web::{
         Site,
         error::AppError,
-        findings::{Seen, needs_attention, severity},
+        findings::{needs_attention, severity},
         html,
         layout::{Chrome, Nav},
         session::Viewer,
@@ -40,16 +40,19 @@ enum Status {
     Fine,
     /// So many causes and single tasks need somebody.
     Trouble(u64),
+    /// Nothing else is wrong than what somebody put off.
+    Snoozed(u64),
     /// The numbers that a judgement needs are not there.
     Blind,
 }
 
 impl Status {
-    fn of(attention: u64, unknown: bool, newest: Option<Time>, stale: bool) -> Self {
+    fn of(attention: u64, snoozed: u64, unknown: bool, newest: Option<Time>, stale: bool) -> Self {
         match newest {
             _ if attention > 0 => Self::Trouble(attention),
-            None if !unknown => Self::Nothing,
+            None if !unknown && snoozed == 0 => Self::Nothing,
             _ if unknown || stale => Self::Blind,
+            _ if snoozed > 0 => Self::Snoozed(snoozed),
             _ => Self::Fine,
         }
     }
@@ -59,7 +62,7 @@ impl Status {
             Self::Nothing => "mute",
             Self::Fine => "ok",
             Self::Trouble(_) => "bad",
-            Self::Blind => "warn",
+            Self::Snoozed(_) | Self::Blind => "warn",
         }
     }
 
@@ -68,6 +71,7 @@ impl Status {
             Self::Nothing => "info-circle",
             Self::Fine => "check-circle-fill",
             Self::Trouble(_) => "exclamation-octagon",
+            Self::Snoozed(_) => "bell-slash",
             Self::Blind => "question-circle",
         }
     }
@@ -78,13 +82,14 @@ impl Status {
             Self::Nothing => "nothing",
             Self::Fine => "fine",
             Self::Trouble(_) => "trouble",
+            Self::Snoozed(_) => "snoozed",
             Self::Blind => "blind",
         }
     }
 
     const fn count(self) -> u64 {
         match self {
-            Self::Trouble(count) => count,
+            Self::Trouble(count) | Self::Snoozed(count) => count,
             Self::Nothing | Self::Fine | Self::Blind => 0,
         }
     }
@@ -102,6 +107,8 @@ struct OverviewPage {
     /// Stalls under no incident.
     alone: Vec<Card>,
     alone_left: bool,
+    /// How many findings somebody put off.
+    snoozed: usize,
     rows: Vec<Row>,
     queues: usize,
     /// When the newest numbers were read.
@@ -113,11 +120,18 @@ struct OverviewPage {
 
 pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Result<Response, AppError> {
     let c = viewer.chrome(Nav::Overview);
+    let (put_off, stalls_put_off) = site.store.snoozed(c.now).await?;
     let mut incidents = site.store.open_incidents(INCIDENTS).await?;
+    incidents.retain(|incident| put_off.iter().all(|snoozed| snoozed.id != incident.id));
+    let snoozed = put_off.len()
+        + stalls_put_off
+            .iter()
+            .filter(|stall| stall.incident_id.is_none())
+            .count();
     incidents.sort_by_key(|incident| (severity(incident.verdict), incident.since));
     let mut alone = site
         .store
-        .open_stalls_alone(&Default::default(), None, ALONE + 1)
+        .open_stalls_alone(&Default::default(), None, c.now, ALONE + 1)
         .await?;
     let alone_left = alone.len() > ALONE as usize;
     alone.truncate(ALONE as usize);
@@ -142,19 +156,20 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
         .iter()
         .filter(|incident| needs_attention(incident.verdict))
         .count();
+    // Also what was put off: nobody can see more by not wanting to be told.
     let blind = incidents
         .iter()
-        .any(|incident| !needs_attention(incident.verdict));
+        .chain(&put_off)
+        .any(|incident| incident.verdict == Verdict::Unknown);
     let attention = (wrong + alone.len()) as u64;
-    let seen = Seen::for_incidents(&site, &incidents).await?;
     html(&OverviewPage {
-        status: Status::of(attention, blind, newest, stale),
+        status: Status::of(attention, snoozed as u64, blind, newest, stale),
         incidents_left: incidents.len().saturating_sub(INCIDENTS_SHOWN),
-        incidents: incidents
-            .iter()
-            .take(INCIDENTS_SHOWN)
-            .map(|row| Card::of_incident(&c, row, &seen))
-            .collect(),
+        incidents: {
+            incidents.truncate(INCIDENTS_SHOWN);
+            Card::of_incidents(&site, &c, &incidents).await?
+        },
+        snoozed,
         alone: Card::of_stalls(&site, &c, &alone).await?,
         alone_left,
         stopped: stopped(&site).await?,

@@ -14,6 +14,7 @@ mod queue_world;
 mod real;
 mod rules;
 mod settings;
+mod snoozes;
 mod stage;
 mod support;
 mod tasks;

@@ -4,6 +4,7 @@
 mod access;
 mod actions;
 mod cross_site;
+mod findings;
 mod freshness;
 mod hostile;
 mod queue;

@@ -7,6 +7,7 @@ use unstuck::{
     domain::{
         access::{Role, Scope},
         audit::AuditEntry,
+        finding::Confidence,
         report::ReportForm,
         ticket::Visibility,
     },
@@ -15,6 +16,7 @@ use unstuck::{
 
 use crate::support::{
     browser::Browser,
+    finding::Finder,
     site::{Answer, TestSite},
 };
 
@@ -113,6 +115,8 @@ pub struct Furnished {
     pub reference: String,
     pub key: String,
     pub delivery: String,
+    /// An open incident.
+    pub finding: String,
 }
 
 /// Puts one of everything on the site.
@@ -157,7 +161,10 @@ pub async fn furnish(site: &TestSite) -> Furnished {
     let outcome = location(&outcome)
         .strip_prefix("/admin/tasks/outcome/")
         .expect("an outcome");
+    let finder = Finder::of(store).await;
+    let finding = finder.open("report.render", Confidence::Proven, 1).await;
     Furnished {
+        finding: finding.to_string(),
         task,
         request_id: outcome.split('?').next().expect("an id").to_owned(),
         ticket: ticket.id.to_string(),
@@ -177,6 +184,7 @@ impl Furnished {
                 "/admin/webhook/{id}",
                 &format!("/admin/webhook/{}", self.delivery),
             )
+            .replace("/admin/stalls/{id}", &format!("/admin/stalls/{}", self.finding))
             .replace("/files/{id}", &format!("/files/{}", self.file))
             .replace("{file_id}", &self.file)
             .replace("{request_id}", &self.request_id)
@@ -209,6 +217,8 @@ impl Furnished {
             ],
             "/admin/queues/{name}/policies/{verdict}/reset" => &[("reason", "why")],
             "/admin/account/password" => &[("present", "not it"), ("new", "another few words")],
+            "/admin/stalls/{id}/snooze" => &[("span", "2h"), ("until", ""), ("reason", "why")],
+            "/admin/stalls/{id}/false-alarm" => &[("reason", "why")],
             "/admin/tasks/act" => &[("action", "requeue"), ("reason", "why"), ("task", &self.task)],
             "/admin/tasks/{id}/{action}" => &[("dispatch", "1"), ("reason", "why")],
             "/admin/tickets/{id}" => &[

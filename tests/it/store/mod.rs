@@ -4,4 +4,5 @@ mod accounts;
 mod broker_queues;
 mod durations;
 mod findings;
+mod said;
 mod tasks;

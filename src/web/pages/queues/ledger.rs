@@ -4,10 +4,11 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::{
     domain::{
+        finding::Scope,
         ledger::{Health, Ledger},
         time::Time,
     },
-    store::{Depth, LedgerSample},
+    store::{Depth, LedgerSample, findings::IncidentRow},
     web::{
         Site,
         chart::{self, Span, Spark},
@@ -27,6 +28,8 @@ pub(crate) struct Row {
     /// The tasks that the database's numbers are about.
     pub(crate) tasks_href: String,
     pub(crate) health: Health,
+    /// Somebody put a finding about it off.
+    pub(crate) snoozed: bool,
     /// When the numbers were read; `None` when they never were.
     pub(crate) at: Option<Time>,
     /// They are too old to say how it is now.
@@ -46,6 +49,7 @@ impl Row {
             tasks_href: address::unfinished(&name),
             name,
             health: Health::Unknown,
+            snoozed: false,
             at: None,
             stale: true,
             ledger: None,
@@ -126,7 +130,8 @@ fn signed(balance: i64) -> String {
     }
 }
 
-/// Adds to each line how long its oldest task has waited, and the depth of the last hour.
+/// Adds to each line how long its oldest task has waited, the depth of the last hour, and whether a finding about it was put
+/// off.
 pub(crate) async fn complete(site: &Site, rows: &mut [Row], now: Time) -> Result<(), AppError> {
     let names: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -143,7 +148,13 @@ pub(crate) async fn complete(site: &Site, rows: &mut [Row], now: Time) -> Result
     for Depth { queue, at, messages } in site.store.depths(&names, span.from, readings).await? {
         depths.entry(queue).or_default().push((at, messages));
     }
+    let (incidents, stalls) = site.store.snoozed(now).await?;
+    let about = |incident: &IncidentRow, name: &str| {
+        incident.subject.scope == Scope::Queue && incident.subject.name == name
+    };
     for row in rows {
+        row.snoozed = incidents.iter().any(|incident| about(incident, &row.name))
+            || stalls.iter().any(|stall| stall.queue == row.name);
         row.waited_ms = waiting.remove(&row.name).map(|at| now.ms_since(at));
         row.spark = depths
             .get(&row.name)

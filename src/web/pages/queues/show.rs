@@ -29,7 +29,7 @@ use crate::{
         Site,
         chart::{self, Chart, Points, Span},
         error::{AppError, Problem},
-        findings::{Seen, severity},
+        findings::severity,
         html,
         layout::{Chrome, Nav},
         pages::{
@@ -170,7 +170,6 @@ pub(super) async fn show(
     let stalls_left = stalls.len() > STALLS;
     stalls.truncate(STALLS);
     let described = store.broker_queue(&name).await?;
-    let seen = Seen::for_incidents(&site, &incidents).await?;
     html(&QueuePage {
         charts: charts(span, &samples),
         table: table(samples),
@@ -184,10 +183,7 @@ pub(super) async fn show(
             .map(|(_, told)| lint::lines(&site, &c, &queue, told))
             .unwrap_or_default(),
         described,
-        incidents: incidents
-            .iter()
-            .map(|row| Card::of_incident(&c, row, &seen))
-            .collect(),
+        incidents: Card::of_incidents(&site, &c, &incidents).await?,
         stalls: Card::of_stalls(&site, &c, &stalls).await?,
         stalls_left,
         policies: policy::cards(&site, &c, &name).await?,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::finding::{Scope, Verdict},
-    store::findings::{IncidentRow, StallRow},
+    store::findings::{IncidentRow, Said, StallRow},
     web::{
         Site,
         error::AppError,
@@ -50,7 +50,20 @@ pub(crate) enum About {
 }
 
 impl Card {
-    pub(crate) fn of_incident(c: &Chrome, row: &IncidentRow, seen: &Seen) -> Self {
+    /// The cards of `rows`, with what people said about them.
+    pub(crate) async fn of_incidents(
+        site: &Site,
+        c: &Chrome,
+        rows: &[IncidentRow],
+    ) -> Result<Vec<Self>, AppError> {
+        let seen = Seen::for_incidents(site, rows).await?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let said = site.store.said_of(&ids).await?;
+        let card = |row: &IncidentRow| Self::of_incident(c, row, &seen, said.get(&row.id));
+        Ok(rows.iter().map(card).collect())
+    }
+
+    fn of_incident(c: &Chrome, row: &IncidentRow, seen: &Seen, said: Option<&Said>) -> Self {
         let subject = &row.subject;
         let queue = match subject.scope {
             Scope::Queue => Some(subject.name.as_str()),
@@ -69,7 +82,7 @@ impl Card {
             _ => address::stalls_of(row.id),
         };
         Self {
-            finding: Finding::of_incident(c.l, row, c.now, seen),
+            finding: Finding::of_incident(c.l, row, c.now, seen).with(said),
             about: About::Cause {
                 scope: subject.scope,
                 name: subject.name.clone(),
@@ -80,7 +93,7 @@ impl Card {
         }
     }
 
-    /// The cards of `rows`, with the tasks' names. A task that was deleted since is called by its id.
+    /// The cards of `rows`, with the tasks' names and what people said. A task that was deleted since is called by its id.
     pub(crate) async fn of_stalls(site: &Site, c: &Chrome, rows: &[StallRow]) -> Result<Vec<Self>, AppError> {
         let seen = Seen::for_stalls(site, rows).await?;
         let ids: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
@@ -91,10 +104,12 @@ impl Card {
             .iter()
             .map(|head| (head.task.id, name(head.title.as_deref(), &head.task.kind)))
             .collect();
+        let stalls: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let said = site.store.said_of(&stalls).await?;
         Ok(rows
             .iter()
             .map(|row| Self {
-                finding: Finding::of_stall(c.l, row, c.now, &seen),
+                finding: Finding::of_stall(c.l, row, c.now, &seen).with(said.get(&row.id)),
                 about: About::Task {
                     id: row.task_id,
                     dispatch: row.dispatch,

@@ -1,11 +1,17 @@
 //! `/admin/stalls`: what the detector found: open, grouped under its causes, and closed.
 
 pub(super) mod card;
+mod finding;
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
 use axum_extra::extract::Query;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
@@ -17,7 +23,7 @@ use crate::{
     web::{
         Site,
         error::{AppError, Problem},
-        findings::{Seen, severity},
+        findings::severity,
         html,
         layout::{Chrome, Nav},
         pages::queues::policy::{Stopped, stopped},
@@ -34,13 +40,20 @@ const UNFOLDED: usize = 12;
 const UNDER_CAUSE: usize = 10;
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/admin/stalls", get(list))
+    Router::new()
+        .route("/admin/stalls", get(list))
+        .route("/admin/stalls/{id}", get(finding::show))
+        .route("/admin/stalls/{id}/snooze", post(finding::snooze))
+        .route("/admin/stalls/{id}/snooze/end", post(finding::take_snooze_back))
+        .route("/admin/stalls/{id}/false-alarm", post(finding::mark))
+        .route("/admin/stalls/{id}/false-alarm/withdraw", post(finding::withdraw))
 }
 
 words! {
     /// Which findings are shown: the tabs. The words are of the family `stalls-view`.
     pub enum View {
         Open = "open",
+        Snoozed = "snoozed",
         Closed = "closed",
         Incidents = "incidents",
     }
@@ -164,19 +177,23 @@ struct Cause {
 }
 
 impl StallsPage {
+    fn is_open(&self) -> bool {
+        matches!(self.view, View::Open | View::Snoozed)
+    }
+
     fn tab(&self, view: &View) -> String {
         self.filters.with_view(*view).address()
     }
 
     /// Only what is open can be acted on from here.
     fn may_tick(&self) -> bool {
-        self.view == View::Open && self.c.may("operator")
+        self.is_open() && self.c.may("operator")
     }
 
     /// The heading of the column of times.
     fn since_title(&self) -> &'static str {
         match self.view {
-            View::Open => "task-since",
+            View::Open | View::Snoozed => "task-since",
             View::Closed | View::Incidents => "stalls-closed",
         }
     }
@@ -218,12 +235,9 @@ async fn list(
         }
         (View::Open, None) => {
             let mut incidents = store.open_incidents(INCIDENTS).await?;
+            let (put_off, _) = store.snoozed(c.now).await?;
             incidents.retain(|incident| {
-                filter.verdict.is_none_or(|verdict| verdict == incident.verdict)
-                    && filter
-                        .queue
-                        .as_ref()
-                        .is_none_or(|queue| *queue == incident.subject.name)
+                fits(&filter, incident) && put_off.iter().all(|snoozed| snoozed.id != incident.id)
             });
             incidents.sort_by_key(|incident| (severity(incident.verdict), incident.since));
             // The causes stand above the first page only.
@@ -236,8 +250,21 @@ async fn list(
                     stalls_title = "tasks-title";
                     store.open_stalls(&filter, filters.before, one_more).await?
                 }
-                None => store.open_stalls_alone(&filter, filters.before, one_more).await?,
+                None => {
+                    store
+                        .open_stalls_alone(&filter, filters.before, c.now, one_more)
+                        .await?
+                }
             };
+            (incidents, stalls)
+        }
+        (View::Snoozed, _) => {
+            let (mut incidents, mut stalls) = store.snoozed(c.now).await?;
+            incidents.retain(|incident| fits(&filter, incident));
+            stalls.retain(|stall| {
+                filter.verdict.is_none_or(|verdict| verdict == stall.verdict)
+                    && filter.queue.as_ref().is_none_or(|queue| *queue == stall.queue)
+            });
             (incidents, stalls)
         }
         (View::Closed, _) => (
@@ -258,9 +285,15 @@ async fn list(
             (incidents, Vec::new())
         }
     };
-    let stalls = page_of(stalls, &filters, &mut older);
+    // What people put off is little, and shown whole.
+    let stalls = match view {
+        View::Snoozed => stalls,
+        View::Open | View::Closed | View::Incidents => page_of(stalls, &filters, &mut older),
+    };
     // The lists below show them already.
-    let unfold = view == View::Open && filter.incident_id.is_none() && filter.verdict.is_none();
+    let unfold = matches!(view, View::Open | View::Snoozed)
+        && filter.incident_id.is_none()
+        && filter.verdict.is_none();
     html(&StallsPage {
         causes: causes(&site, &c, &incidents, unfold).await?,
         stalls_title,
@@ -281,9 +314,9 @@ async fn causes(
     incidents: &[IncidentRow],
     unfold: bool,
 ) -> Result<Vec<Cause>, AppError> {
-    let seen = Seen::for_incidents(site, incidents).await?;
     let mut causes = Vec::with_capacity(incidents.len());
-    for (place, row) in incidents.iter().enumerate() {
+    let cards = Card::of_incidents(site, c, incidents).await?;
+    for (place, (row, card)) in incidents.iter().zip(cards).enumerate() {
         let mut stalls = Vec::new();
         if unfold && place < UNFOLDED && row.tasks > 0 {
             let under = StallFilter {
@@ -298,12 +331,20 @@ async fn causes(
         let more = stalls.len() > UNDER_CAUSE;
         stalls.truncate(UNDER_CAUSE);
         causes.push(Cause {
-            card: Card::of_incident(c, row, &seen),
+            card,
             tasks: Card::of_stalls(site, c, &stalls).await?,
             more,
         });
     }
     Ok(causes)
+}
+
+fn fits(filter: &StallFilter, incident: &IncidentRow) -> bool {
+    filter.verdict.is_none_or(|verdict| verdict == incident.verdict)
+        && filter
+            .queue
+            .as_ref()
+            .is_none_or(|queue| *queue == incident.subject.name)
 }
 
 fn page_of(mut stalls: Vec<StallRow>, filters: &Filters, older: &mut Option<String>) -> Vec<StallRow> {

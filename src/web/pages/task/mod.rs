@@ -161,9 +161,11 @@ async fn show(
     let c = viewer.chrome(Nav::Tasks);
     let findings = site.store.stalls_of_task(id, FINDINGS).await?;
     let seen = Seen::for_stalls(&site, &findings).await?;
+    let ids: Vec<_> = findings.iter().map(|row| row.id).collect();
+    let said = site.store.said_of(&ids).await?;
     let findings = findings
         .iter()
-        .map(|row| Finding::of_stall(c.l, row, c.now, &seen));
+        .map(|row| Finding::of_stall(c.l, row, c.now, &seen).with(said.get(&row.id)));
     let (stalls, closed) = findings.partition(|finding| finding.closed.is_none());
     let newest = places.history_before.is_none();
     let usual = usual::tell(&site.store, &c, &view).await?;

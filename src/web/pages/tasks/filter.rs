@@ -184,7 +184,7 @@ fn text(given: &str) -> Option<String> {
 }
 
 /// An instant as RFC 3339, or as a browser's date field gives it, which is then in UTC.
-fn read_time(text: &str) -> Option<Time> {
+pub(crate) fn read_time(text: &str) -> Option<Time> {
     let seconds = if text.len() == "2026-01-31T09:30".len() {
         ":00Z"
     } else {

@@ -28,6 +28,7 @@ use crate::{
     },
 };
 pub(super) use bulk::REASON_CHARS;
+pub(super) use filter::read_time;
 use filter::{Filters, Tab, Wrong};
 use row::Row;
 
