@@ -281,3 +281,94 @@ rules-silent = { $n ->
   }
 rule-about-task = about a task
 rule-about-cause = about a cause
+
+# Thresholds that can be set, and their backtest.
+
+thresholds-title = Thresholds
+thresholds-text = What the rules hold the numbers against, for the whole installation. Each finding names the one it used. What a proof rests on can be raised and not lowered.
+thresholds-will = The detector takes the new values at its next look. Findings that are open stay open until what they say is over.
+thresholds-save = Save
+thresholds-leave = Leave them as they are
+threshold-name = Threshold
+threshold-default = Default
+threshold-present = Present
+threshold-new = New
+threshold-bounds = { $low } to { $high } { $unit }
+unit-of-s = s
+unit-of-percent = %
+unit-of-readings = readings
+unit-of-attempts = attempts
+flash-thresholds-saved = { $n ->
+    [one] 1 threshold is saved.
+   *[other] { $n } thresholds are saved.
+  }
+flash-thresholds-same = Nothing was done: nothing would change.
+flash-thresholds-wrong = Nothing was done: a value is no whole number, or outside its bounds.
+flash-thresholds-moved = Nothing was done: somebody has changed one of these thresholds meanwhile. Look at the backtest again.
+
+backtest-title = Backtest
+backtest-do = Replay over the past week
+backtest-first = Nothing is saved yet: first you see what the new values would have said.
+backtest-lead = { $n ->
+    [one] What the new values would have said in the last day. Nothing is saved yet.
+   *[other] What the new values would have said in the last { $n } days. Nothing is saved yet.
+  }
+backtest-said = { $n ->
+    [one] In the last day, findings said: { $said }.
+   *[other] In the last { $n } days, findings said: { $said }.
+  } With these values about { $would } would have been: { $more } more, { $fewer } fewer.
+backtest-false = { $n ->
+    [one] 1 of the fewer is marked as a false alarm.
+   *[other] { $n } of the fewer are marked as false alarms.
+  }
+backtest-sight-findings = How long each finding lasted was kept, so what would not have been said is exact, to one look of the detector.
+backtest-sight-hour = What would not have been said is exact. What would have been said besides is only seen in the readings of the last hour: older ones are a minute or more apart.
+backtest-sight-day = What would not have been said is exact. What would have been said besides is seen in readings a minute apart, of the last day.
+backtest-sight-week = What would not have been said is exact. What would have been said besides is seen in readings ten minutes apart.
+backtest-sight-attempts = Tasks that lost attempts are judged as they are now: one that was granted attempts anew since then is not seen.
+backtest-sight-later_only = What would not have been said is exact. What would have been said besides can’t be seen: what was over sooner was never kept.
+backtest-sight-nothing = This rule can’t be replayed: what it looks at is not kept. The findings are counted as they were.
+backtest-differs = About
+backtest-way = With the new value
+backtest-way-fewer = not said
+backtest-way-more = said besides
+backtest-lasted = Lasted
+backtest-looked = Looked at: findings { $findings }, readings { $readings }. Causes that exist through their tasks are counted by task.
+backtest-cut = There were more: only the newest { $findings } findings and { $readings } readings are looked at.
+
+setting-publish_grace_ms = Grace to publish
+setting-means-publish_grace_ms = A due task whose message is not confirmed is “not published” after this.
+setting-lease_grace_ms = Grace after a lease
+setting-means-lease_grace_ms = A running task whose lease is over is left to a take-over for so long before its worker is called lost or silent.
+setting-no_consumers_ms = No consumers for
+setting-means-no_consumers_ms = Messages have waited without a consumer for so long. Make it longer than a deployment takes.
+setting-stuck_samples = Readings without progress
+setting-means-stuck_samples = Consumers are stuck when nothing moved in so many readings.
+setting-stuck_ms = Time without progress
+setting-means-stuck_ms = Those readings span at least this.
+setting-backlog_ms = Wait over the target for
+setting-means-backlog_ms = The expected wait has been over the queue’s target for so long, and is under it for so long before the finding closes.
+setting-over_stable_ms = Surplus for
+setting-means-over_stable_ms = The broker has held more messages than there are tasks for so long, while nothing moved.
+setting-missing_stable_ms = Queue missing for
+setting-means-missing_stable_ms = The broker has said for so long that there is no such queue.
+setting-alarm_readings = Readings with an alarm
+setting-means-alarm_readings = A broker alarm is told after so many readings in a row.
+setting-blind_ms = Without numbers for
+setting-means-blind_ms = Numbers may be missing for so long before that is a finding itself.
+setting-overtaken_margin_ms = Overtaken by
+setting-means-overtaken_margin_ms = Messages confirmed within so long of each other say nothing about their order.
+setting-steady_ms = Quiet after an outage
+setting-means-steady_ms = Nothing is said about workers for so long after the broker, the database or the detector was away.
+setting-crash_loop = Lost attempts
+setting-means-crash_loop = A task that lost its worker so often, since it was last granted attempts, is in a crash loop.
+setting-cancel_grace_ms = Time to obey a cancel
+setting-means-cancel_grace_ms = A worker that was told of a cancel has so long to stop.
+setting-mismatch_stable_ms = Arguments wrong for
+setting-means-mismatch_stable_ms = A queue’s arguments have been able to lose messages for so long: somebody may be setting it up.
+setting-ack_deadline_percent = Left of the consumer timeout
+setting-means-ack_deadline_percent = An attempt is close to the broker’s timeout when so much of it is left.
+setting-dead_margin_ms = Older dead letters
+setting-means-dead_margin_ms = A dead letter that died so long before the task’s message was confirmed is an old copy.
+setting-head_margin_ms = Older than the head
+setting-means-head_margin_ms = A message is behind the head of its queue only when it is older by this: publishers’ clocks differ.

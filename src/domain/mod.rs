@@ -15,6 +15,7 @@ pub mod observation;
 pub mod policy;
 pub mod queue_setup;
 pub mod queue_spec;
+pub mod replay;
 pub mod report;
 pub mod resend;
 pub mod retry;

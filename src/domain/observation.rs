@@ -77,12 +77,13 @@ pub enum Publishing {
     Down(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    Here,
-    Missing,
-    /// The broker did not say.
-    Unseen,
+words! {
+    pub enum Presence {
+        Here = "here",
+        Missing = "missing",
+        /// The broker did not say.
+        Unseen = "unseen",
+    }
 }
 
 /// One reading of a queue by the broker.
@@ -316,15 +317,25 @@ pub struct Window {
     unbuffered_since: Option<Time>,
     /// Since when messages waited and nobody was there to take one, in every reading.
     untouched_since: Option<Time>,
+    /// How long, and how many, readings are kept at least.
+    kept_ms: i64,
+    kept: usize,
 }
 
-/// How long readings are kept for the rules, and how many at most.
+/// How long readings are kept for the rules at least, how many of them, and how many at most.
 const KEPT_MS: i64 = 150_000;
-const KEPT: usize = 256;
+const KEPT_MIN: usize = 8;
+const KEPT: usize = 1_024;
 /// For so long after a restart the broker's numbers prove nothing: counts are absent or 0 for 5–10 s.
 const SETTLE_MS: i64 = 10_000;
 
 impl Window {
+    /// Keeps readings for `ms`, and `count` of them, where that is more than usual: for rules that look further back.
+    pub fn keep(&mut self, ms: i64, count: usize) {
+        self.kept_ms = ms;
+        self.kept = count;
+    }
+
     /// Adds a reading and lets go of what is too old. A clock that stepped back empties the window.
     pub fn push(&mut self, sample: Sample) {
         if self.newest().is_some_and(|last| last.at >= sample.at) {
@@ -341,7 +352,8 @@ impl Window {
             _ => None,
         };
         while self.samples.len() >= KEPT
-            || (self.samples.len() > 8 && self.samples[0].at.ms() < sample.at.ms() - KEPT_MS)
+            || (self.samples.len() > self.kept.max(KEPT_MIN)
+                && self.samples[0].at.ms() < sample.at.ms() - self.kept_ms.max(KEPT_MS))
         {
             self.samples.pop_front();
         }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod attachments;
+pub mod backtest;
 pub mod batch;
 pub mod demo;
 pub mod detector;
@@ -19,6 +20,7 @@ pub mod relay;
 pub mod renewal;
 pub mod report_limits;
 pub mod submit;
+pub mod thresholds;
 pub mod ticketing;
 pub mod webhook;
 pub mod worker;

@@ -89,14 +89,9 @@ pub(super) async fn count_findings(
         })
         .collect();
     if !rows.is_empty() {
-        execute!(tx, ADD, Batch::of(&rows), At(day(now)))?;
+        execute!(tx, ADD, Batch::of(&rows), At(now.day()))?;
     }
     Ok(())
-}
-
-/// The start of the day, in UTC.
-fn day(at: Time) -> Time {
-    Time::from_ms(at.ms().div_euclid(86_400_000) * 86_400_000)
 }
 
 impl Store {

@@ -13,7 +13,7 @@ const site = await startSite({
   },
 });
 after(() => site.close());
-const { tasks, report, ticket, queue, outcome } = await setStage(site);
+const { tasks, report, ticket, findings, queue, outcome } = await setStage(site);
 
 /** A page: its name, its address, who looks (nobody signed in when absent), the status it answers with. */
 const pages = [
@@ -31,6 +31,14 @@ const pages = [
   ["stalls", "/admin/stalls", "operator"],
   ["incidents-closed", "/admin/stalls?view=incidents", "operator"],
   ["stalls-closed", "/admin/stalls?view=closed", "operator"],
+  ["stalls-snoozed", "/admin/stalls?view=snoozed", "operator"],
+  ["finding-snoozed", findings.snoozed, "operator"],
+  ["finding-wrong", findings.wrong, "operator"],
+  ["finding-of-a-viewer", findings.wrong, "viewer"],
+  ["rules", "/admin/rules", "viewer"],
+  ["rules-of-an-admin", "/admin/rules", "admin"],
+  ["rules-wrong-value", "/admin/rules/backtest?crash_loop=1", "admin", 422],
+  ["backtest", "/admin/rules/backtest?no_consumers_ms=30&publish_grace_ms=60&crash_loop=2", "admin"],
   ["stalls-none", "/admin/stalls?queue=nothing-here", "viewer"],
   ["tasks", "/admin/tasks", "operator"],
   ["tasks-found", "/admin/tasks?state=failed&kind=x&created_after=2026-01-01T00:00", "viewer"],

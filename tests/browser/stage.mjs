@@ -31,8 +31,10 @@ export async function setStage(site) {
     });
     assert.ok(answer.ok(), `the ${visibility} message is taken: ${answer.status()}`);
   }
+  const findings = await saySomething(desk.request, site);
   await desk.context().close();
-  return { tasks, report, ticket, queue: site.prefix + "purged", outcome: await actOnSeveral(site, tasks) };
+  const outcome = await actOnSeveral(site, tasks);
+  return { tasks, report, ticket, findings, queue: site.prefix + "purged", outcome };
 }
 
 async function makeTasks(site) {
@@ -124,6 +126,22 @@ async function makeTasks(site) {
   const ids = { fresh, scheduled, queued, running, succeeded, failed, retried, cancelling, cancelled };
   const known = Object.entries({ ...ids, lost: lost[0], unbroken: lost[1], givenUp: lost[2], missing });
   return Object.fromEntries(known.map(([name, task]) => [name, task.id]));
+}
+
+/** Puts a cause off and calls a stall wrong, with hostile reasons; returns the addresses of both findings. */
+async function saySomething(request, site) {
+  const open = async (list) => (await site.api("GET", `/${list}?queue=${site.prefix}purged`)).items[0];
+  const [incident, stall] = [await open("incidents"), await open("stalls")];
+  const reason = everything.replaceAll("\n", " ").slice(0, 500);
+  const say = async (finding, act, form) => {
+    const answer = await request.post(`/admin/stalls/${finding.id}/${act}`, { form: { ...form, reason } });
+    assert.ok(answer.ok(), `${act} is taken: ${answer.status()}`);
+    return `/admin/stalls/${finding.id}`;
+  };
+  return {
+    snoozed: await say(incident, "snooze", { span: "2h", until: "" }),
+    wrong: await say(stall, "false-alarm", {}),
+  };
 }
 
 async function published(site, tasks) {

@@ -14,11 +14,13 @@ use unstuck::domain::{
     ledger::Health,
     policy::PolicyAction,
     report::Fault,
+    rules::thresholds::{Setting, Unit},
     snooze::Span,
     task::{AttemptOutcome, State},
     ticket::TicketStatus,
     transition::RefusalCode,
 };
+use unstuck::services::backtest::{Sight, Way};
 use unstuck::store::webhooks::WebhookEvent;
 use unstuck::web::{
     error::Problem,
@@ -150,6 +152,11 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("finding-back", vec!["over", "worse"]),
         ("snooze-span", words(Span::ALL)),
         ("rule-about", words(About::ALL)),
+        ("setting", words(Setting::ALL)),
+        ("setting-means", words(Setting::ALL)),
+        ("unit-of", words(Unit::ALL)),
+        ("backtest-sight", words(Sight::ALL)),
+        ("backtest-way", words(Way::ALL)),
         ("actor", vec!["system", "token", "user", "worker"]),
         (
             "audit-action",
@@ -170,6 +177,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
                 "snooze",
                 "snooze_end",
                 "start",
+                "thresholds_set",
                 "token_create",
                 "token_revoke",
                 "user_add",
@@ -180,7 +188,15 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         (
             "audit-target",
             vec![
-                "id", "incident", "queue", "stall", "task", "ticket", "token", "user",
+                "id",
+                "incident",
+                "queue",
+                "stall",
+                "task",
+                "thresholds",
+                "ticket",
+                "token",
+                "user",
             ],
         ),
         ("policy-action", words(PolicyAction::ALL)),

@@ -14,6 +14,7 @@ pub mod overtaken;
 pub mod queue;
 pub mod settings;
 pub mod task;
+pub mod thresholds;
 pub mod unusual;
 
 use self::{messages::Loss, queue::QueueView};

@@ -108,7 +108,13 @@ pub fn over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<Clo
 /// for a day.
 fn crash_loop_over(stall: &OpenStall, now: Time, thresholds: &Thresholds) -> Option<CloseReason> {
     if stall.tries < thresholds.crash_loop {
-        return Some(CloseReason::Requeued);
+        // Somebody granted attempts anew, or set another limit.
+        let same = stall.task_dispatch == stall.dispatch;
+        return Some(if same {
+            CloseReason::Cleared
+        } else {
+            CloseReason::Requeued
+        });
     }
     match stall.state {
         State::Succeeded | State::Cancelled => Some(CloseReason::Ended),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +20,8 @@ use crate::{
     domain::{
         finding::{Scope, Subject, Verdict},
         ledger::Ledger,
-        observation::{BrokerSight, Numbers, Presence},
+        observation::{BrokerSight, Presence},
+        replay,
         rules::{
             Ruled, Ruling, Thresholds, broker, fold::Split, judge_queue, messages::Loss,
             settings::queue_mismatch,
@@ -29,7 +30,7 @@ use crate::{
     },
     store::{
         KeptFor, Leadership, LedgerSample, QueueRow, Store, StoreError,
-        evidence::{Minute, Running},
+        evidence::{Cursor, Minute, Running},
         findings::{Folded, IncidentRow, StallChanges},
     },
 };
@@ -85,6 +86,8 @@ impl Tally {
 pub struct Judge {
     pub(super) store: Store,
     pub(super) settings: Settings,
+    /// Between two looks.
+    every_ms: i64,
     thresholds: Thresholds,
     /// New at each start of a process.
     holder: String,
@@ -98,6 +101,7 @@ impl Judge {
         Self {
             store,
             settings,
+            every_ms,
             thresholds: Thresholds::new(every_ms),
             holder: Uuid::now_v7().to_string(),
             leadership: None,
@@ -175,10 +179,10 @@ impl Judge {
         let Some(leadership) = self.leadership.clone() else {
             return Ok(Tally::default());
         };
+        self.take_thresholds().await?;
         let names: HashSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-        let every_ms = self.thresholds.blind_ms;
-        self.memory
-            .begin(now, every_ms.saturating_add(LATE_MS), &names, sight);
+        let gap_ms = self.every_ms.saturating_mul(3).saturating_add(LATE_MS);
+        self.memory.begin(now, gap_ms, &names, sight);
         self.memory.turn = self.memory.turn.wrapping_add(1);
         let tags = self.memory.note_tags(now, sight);
         if !tags.is_empty() {
@@ -255,6 +259,18 @@ impl Judge {
         Ok(tally)
     }
 
+    /// Takes over the thresholds that were set since the last pass.
+    async fn take_thresholds(&mut self) -> Result<(), StoreError> {
+        let thresholds = Thresholds::with(self.every_ms, &self.store.changed_thresholds().await?);
+        if thresholds != self.thresholds {
+            tracing::info!("the thresholds of the rules have changed");
+            self.thresholds = thresholds;
+            // Another number of lost attempts may find what was passed by.
+            self.memory.cursors.crashed = Cursor::START;
+        }
+        Ok(())
+    }
+
     fn deposed(&mut self) -> Tally {
         tracing::warn!("another process has taken over; this look is not written");
         self.leadership = None;
@@ -327,6 +343,8 @@ impl Judge {
         let mut losses = HashMap::new();
         for queue in queues {
             let track = self.memory.queues.entry(queue.name.clone()).or_default();
+            let (kept_ms, kept) = self.thresholds.reach();
+            track.window.keep(kept_ms, kept);
             track.note(&queue.name, now, sight, counts);
             let seen = view(queue, &track.window);
             let (mut rulings, loss) = judge_queue(&seen, blind, &self.thresholds);
@@ -362,12 +380,6 @@ impl Judge {
         let sample = |queue: &QueueRow| {
             let window = &self.memory.queues.get(&queue.name)?.window;
             let newest = window.newest()?;
-            let Numbers {
-                ready,
-                unacknowledged,
-                consumers,
-                ..
-            } = newest.numbers;
             let waiting = counts.waiting.get(&queue.name);
             let (stalled, warned) =
                 waiting.map_or((false, false), |waiting| (waiting.stalled, waiting.warned));
@@ -377,7 +389,7 @@ impl Judge {
                 ledger: Ledger::of(&newest.facts, &newest.numbers),
                 health: causes.health(&queue.name, &newest.numbers, stalled, warned),
                 untouched_since: window.untouched_since(),
-                detail: json!({ "messages_ready": ready, "messages_unacknowledged": unacknowledged, "consumers": consumers }),
+                detail: replay::detail(newest),
             };
             Some((
                 sample,

@@ -18,7 +18,9 @@ use super::{
     read::{cut, one_more},
 };
 use crate::{
-    domain::{expectation::KindTimes, ledger::Health, sketch::Sketch, time::Time, words::words},
+    domain::{
+        expectation::KindTimes, ledger::Health, replay::READING, sketch::Sketch, time::Time, words::words,
+    },
     store::{KeptFor, LedgerSample, QueueRow},
     web::{
         Site,
@@ -83,7 +85,7 @@ impl QueueJson {
             balance: ledger.and_then(|ledger| ledger.balance),
             sampled_at: sample.as_ref().map(|sample| sample.at),
             health: health.as_str(),
-            detail: sample.map_or_else(|| Value::Object(Default::default()), |sample| sample.detail),
+            detail: sample.map_or_else(|| Value::Object(Default::default()), figures),
             kinds: None,
             policies,
         }
@@ -131,6 +133,14 @@ impl From<KindTimes> for KindJson {
             kind: times.kind,
         }
     }
+}
+
+/// Where each figure was read; what else is kept of a reading is the detector's own.
+fn figures(mut sample: LedgerSample) -> Value {
+    if let Some(detail) = sample.detail.as_object_mut() {
+        detail.remove(READING);
+    }
+    sample.detail
 }
 
 /// A page of queues, by name.

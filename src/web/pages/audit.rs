@@ -149,6 +149,7 @@ const ACTIONS: &[&str] = &[
     "snooze_end",
     "false_alarm",
     "false_alarm_withdraw",
+    "thresholds_set",
 ];
 
 #[derive(Template)]

@@ -18,5 +18,6 @@ mod snoozes;
 mod stage;
 mod support;
 mod tasks;
+mod thresholds;
 mod unusual;
 mod words;

@@ -8,6 +8,7 @@ mod findings;
 mod freshness;
 mod hostile;
 mod queue;
+mod rules;
 mod running;
 mod selection;
 mod stage;

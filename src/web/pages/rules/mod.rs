@@ -1,9 +1,22 @@
-//! `/admin/rules`: how often each rule spoke, how its findings ended, and how often people said that it was wrong.
+//! `/admin/rules`: how often each rule spoke, how its findings ended, how often people said that it was wrong, and the
+//! thresholds that the rules hold the numbers against.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod backtest;
+mod thresholds;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use askama::Template;
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    response::Response,
+    routing::{get, post},
+};
 
 use crate::{
     domain::{
@@ -23,7 +36,10 @@ use crate::{
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/admin/rules", get(show))
+    Router::new()
+        .route("/admin/rules", get(show))
+        .route("/admin/rules/backtest", get(backtest::show))
+        .route("/admin/rules/thresholds", post(backtest::save))
 }
 
 #[derive(Template)]
@@ -35,6 +51,9 @@ struct RulesPage {
     silent: usize,
     /// The first day that is counted.
     since: Option<Time>,
+    thresholds: Vec<thresholds::Row>,
+    /// A value that was given is none.
+    wrong: bool,
 }
 
 /// One rule's scorecard.
@@ -59,7 +78,18 @@ impl Line {
 }
 
 async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Result<Response, AppError> {
-    let c = viewer.chrome(Nav::Rules);
+    page(&site, viewer.chrome(Nav::Rules), &HashMap::new()).await
+}
+
+/// How often the detector looks, in milliseconds.
+fn every_ms(site: &Site) -> i64 {
+    i64::try_from(site.numbers_fresh_for.as_millis() / 3).unwrap_or(i64::MAX / 8)
+}
+
+/// The page, with the values that somebody gave, when they won't do.
+async fn page(site: &Site, c: Chrome, given: &HashMap<String, String>) -> Result<Response, AppError> {
+    let set = site.store.thresholds().await?;
+    let thresholds = thresholds::rows(every_ms(site), set, given);
     let mut week = site.store.scores(c.now - 7 * DAY).await?;
     let month = site.store.scores(c.now - 30 * DAY).await?;
     let lines = lines(month, &mut week);
@@ -68,6 +98,8 @@ async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Result<Response,
         silent: forms.saturating_sub(lines.len()),
         lines,
         since: site.store.scored_since().await?,
+        wrong: thresholds.iter().any(|row| row.is_wrong),
+        thresholds,
         c,
     })
 }
