@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         evidence::Evidence,
-        finding::{About, CloseReason, Confidence, Incident, Stall, Verdict},
+        finding::{About, CloseReason, Confidence, Incident, Stall},
         time::Time,
     },
     store::{

@@ -62,6 +62,8 @@ async fn a_finding_is_snoozed_with_a_reason_and_not_counted_as_something_to_look
 
         operator.post(&act, &[("span", "30m"), ("reason", "again")]).await;
         site.store.clock.advance(Duration::from_secs(1_801));
+        // So long without a click, and one has to sign in again.
+        let mut operator = Browser::signed_in(&site, Role::Operator).await;
         let open = operator.get("/admin/stalls").await.text();
         assert!(open.contains("its snooze is over"), "{open}");
         site.close().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use unstuck::{
     domain::{
-        evidence::{Evidence, Facts, Threshold, ThresholdName},
+        evidence::{Evidence, Facts, Figure, Source, Threshold, ThresholdName},
         finding::{CloseReason, Confidence, Incident, Subject, Variant, Verdict},
     },
     store::{Leadership, Store, findings::IncidentChanges},
@@ -39,6 +39,13 @@ impl Finder {
             name: ThresholdName::NoConsumers,
             value: 60_000,
         };
+        let live = |value| {
+            Some(Figure {
+                value,
+                source: Source::Declare,
+                read_at: now,
+            })
+        };
         Incident {
             verdict: Verdict::NoConsumers,
             subject: Subject::queue(queue),
@@ -52,6 +59,9 @@ impl Finder {
                 facts: Facts {
                     queue: Some(queue.to_owned()),
                     span_ms: Some(60_000),
+                    messages_ready: live(tasks),
+                    consumers: live(0),
+                    queued: Some(tasks),
                     ..Facts::default()
                 },
             },
