@@ -89,7 +89,7 @@ impl App {
         let detector = Detector::spawn(
             store.clone(),
             &config.broker.clone().named("unstuck detector"),
-            publisher.link(),
+            publisher.clone(),
             config.detect_every,
             announce,
         );

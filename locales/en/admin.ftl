@@ -47,6 +47,7 @@ audit-action-snooze = Snooze a finding
 audit-action-snooze_end = End a snooze
 audit-action-false_alarm = Mark a false alarm
 audit-action-false_alarm_withdraw = Take a false alarm back
+audit-action-trace = Trace a queue, or not
 audit-target-task = task
 audit-target-queue = queue
 audit-target-user = person

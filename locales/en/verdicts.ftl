@@ -60,6 +60,8 @@ stall-message_lost-behind_head = The broker confirmed this task’s message { $p
 stall-message_lost-behind_head-remedy = Requeue the task. Should its message still be there, it is discarded when it arrives.
 stall-message_lost-overtaken = The broker confirmed this task’s message { $published_ago } ago, and later messages of “{ $queue }” were handed out before it: { $overtaken_by }, and consumers buffer { $prefetch } at most.
 stall-message_lost-overtaken-remedy = Requeue the task. Should its message still be there, it is discarded when it arrives.
+stall-message_lost-traced = The broker confirmed this task’s message { $published_ago } ago and no longer holds it. Tracers that were sent to “{ $queue }” after it came out { $tracer_delivered_ago } and { $second_tracer_ago } ago, in between no consumer held it, and nothing was handed out twice.
+stall-message_lost-traced-remedy = Requeue the task. A message that turned up later would be discarded.
 
 stall-worker_lost-recovering = Worker “{ $worker }” is gone: the lease of attempt { $attempt } ended { $lease_over } ago and its connection to the broker is closed. The message goes out again by itself. Consumers of “{ $queue }” that can take it: { $consumers }.
 stall-worker_lost-recovering-remedy = Wait: a free worker takes the task over. Start more workers if all of them are busy.
@@ -169,6 +171,8 @@ incident-dead_lettered-by_worker = Messages of waiting tasks lie on “{ $queue 
 incident-dead_lettered-by_worker-remedy = Mend what the workers say, then requeue the tasks. The copies on the dead-letter queue are then old and may be deleted.
 incident-dead_lettered-unexplained = Messages of waiting tasks lie on “{ $queue }.dead”: they do not say why. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
 incident-dead_lettered-unexplained-remedy = Look at the messages in RabbitMQ, then requeue the tasks.
+incident-message_lost-traced = Tracers prove that tasks that wait in “{ $queue }” have lost their messages, though the queue holds others. Tasks: { $stalled }, gone on: { $moved_on }, ended: { $ended }.
+incident-message_lost-traced-remedy = Requeue them. Was the queue purged, or did a program acknowledge messages without running their tasks?
 incident-no_consumers-plain = Nobody has consumed “{ $queue }” for { $span }. Messages waiting: { $ready }.
 incident-no_consumers-plain-remedy = Start workers for this queue. Do not requeue: the messages are there.
 incident-consumers_stuck-plain = The consumers of “{ $queue }” have not begun, renewed or finished anything for { $span }. Consumers: { $consumers }, messages they hold: { $unacknowledged }, messages waiting: { $ready }.

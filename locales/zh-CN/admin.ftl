@@ -47,6 +47,7 @@ audit-action-snooze = 暂缓检测结果
 audit-action-snooze_end = 结束暂缓
 audit-action-false_alarm = 标为误报
 audit-action-false_alarm_withdraw = 撤销误报
+audit-action-trace = 开启或停止队列探针
 audit-target-task = 任务
 audit-target-queue = 队列
 audit-target-user = 人员

@@ -60,6 +60,8 @@ stall-message_lost-behind_head = 代理在 { $published_ago } 前确认了该任
 stall-message_lost-behind_head-remedy = 请重新入队。若旧消息仍在，到达时会被丢弃。
 stall-message_lost-overtaken = 代理在 { $published_ago } 前确认了该任务的消息，而 “{ $queue }” 中有 { $overtaken_by } 条更晚的消息先被派发；消费者最多缓冲 { $prefetch } 条。
 stall-message_lost-overtaken-remedy = 请重新入队。若旧消息仍在，到达时会被丢弃。
+stall-message_lost-traced = 代理在 { $published_ago } 前确认了该任务的消息，但现已不再持有。在它之后发往 “{ $queue }” 的探针消息分别于 { $tracer_delivered_ago } 前和 { $second_tracer_ago } 前被派发；其间没有消费者持有该任务的消息，也没有任何消息被重复派发。
+stall-message_lost-traced-remedy = 请重新入队。若旧消息之后出现，会被丢弃。
 
 stall-worker_lost-recovering = 工作进程 “{ $worker }” 已消失：第 { $attempt } 次尝试的租约已在 { $lease_over } 前到期，其与代理的连接已关闭。消息会自动再次发出；“{ $queue }” 有 { $consumers } 个消费者可以接手。
 stall-worker_lost-recovering-remedy = 请等待：空闲的工作进程会接手。若全都繁忙，请增加工作进程。
@@ -169,6 +171,8 @@ incident-dead_lettered-by_worker = 等待中的任务的消息在 “{ $queue }.
 incident-dead_lettered-by_worker-remedy = 请按工作进程所述修复，然后重新入队。死信队列中的副本届时已过时，可以删除。
 incident-dead_lettered-unexplained = 等待中的任务的消息在 “{ $queue }.dead” 中：未说明原因。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
 incident-dead_lettered-unexplained-remedy = 请在 RabbitMQ 中查看该消息，然后重新入队。
+incident-message_lost-traced = 探针消息证明：“{ $queue }” 中等待的任务丢失了消息，尽管队列里还有其他消息。任务 { $stalled } 个，已继续 { $moved_on } 个，已结束 { $ended } 个。
+incident-message_lost-traced-remedy = 请重新入队。队列是否被清空过，或者是否有程序未运行任务就确认了消息？
 incident-no_consumers-plain = “{ $queue }” 中有 { $ready } 条消息在等待，已有 { $span } 无人消费。
 incident-no_consumers-plain-remedy = 请为该队列启动工作进程。不要重新入队：消息都在。
 incident-consumers_stuck-plain = “{ $queue }” 中有 { $ready } 条消息在等待。其 { $consumers } 个消费者持有 { $unacknowledged } 条，已有 { $span } 没有开始、续租或完成任何任务。

@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// The header that carries the dispatch.
 const DISPATCH: &str = "x-dispatch";
 const TRACEPARENT: &str = "traceparent";
+/// The header that makes a message a tracer: its id, which is the body, too.
+const TRACER: &str = "x-tracer";
+const TRACER_TYPE: &str = "unstuck.tracer";
 /// Stands instead of all properties when they could not be read, and says why.
 pub(crate) const UNREADABLE: &str = "x-unstuck-unreadable";
 /// Why a copy lies on a dead-letter queue, the queue it came from, and when (Unix time in ms).
@@ -104,6 +107,16 @@ pub(crate) fn parse(properties: &BasicProperties, body: &[u8]) -> Result<Incomin
             .collect(),
         size_bytes: body.len(),
     })
+}
+
+/// The tracer's id, if the message is a tracer: it names itself in its header and in its body.
+pub(crate) fn tracer_id(properties: &BasicProperties, body: &[u8]) -> Option<Uuid> {
+    let header = properties.headers().as_ref()?.inner().get(TRACER)?;
+    let AMQPValue::LongString(header) = header else {
+        return None;
+    };
+    let id = Uuid::try_parse_ascii(header.as_bytes()).ok()?;
+    (Uuid::try_parse_ascii(body.trim_ascii()) == Ok(id)).then_some(id)
 }
 
 fn read(properties: &BasicProperties, body: &[u8]) -> Result<Incoming, String> {
@@ -221,6 +234,23 @@ pub struct RawMessage {
 impl RawMessage {
     pub(crate) fn new(properties: BasicProperties, body: Vec<u8>) -> Self {
         Self { properties, body }
+    }
+
+    /// A tracer: persistent, of priority 0, with an id for a body, as a task's message has one.
+    pub(crate) fn tracer(id: Uuid) -> Self {
+        let text = id.hyphenated().to_string();
+        let mut headers = FieldTable::default();
+        headers.insert(TRACER.into(), AMQPValue::LongString(text.as_str().into()));
+        let properties = BasicProperties::default()
+            .with_content_type("text/plain".into())
+            .with_delivery_mode(2)
+            .with_priority(0)
+            .with_message_id(text.as_str().into())
+            .with_timestamp(unix_time().as_secs())
+            .with_type(TRACER_TYPE.into())
+            .with_app_id("unstuck".into())
+            .with_headers(headers);
+        Self::new(properties, text.into_bytes())
     }
 
     /// This message as a copy for a dead-letter queue, saying why it lies there and where it came from.
@@ -398,6 +428,20 @@ mod tests {
             PublishKey::of_returned(&"mail".into(), &properties),
             Some(PublishKey::of(&message))
         );
+    }
+
+    #[test]
+    fn a_tracer_is_known_by_its_header_and_its_body_together() {
+        let id = Uuid::try_parse(ID).unwrap();
+        let tracer = RawMessage::tracer(id);
+        assert_eq!(tracer_id(&tracer.properties, &tracer.body), Some(id));
+        assert_eq!(*tracer.properties.delivery_mode(), Some(2));
+        let other = Uuid::nil().to_string();
+        assert_eq!(tracer_id(&tracer.properties, other.as_bytes()), None);
+        assert_eq!(tracer_id(&BasicProperties::default(), &tracer.body), None);
+        // Who knows nothing of tracers reads an id, and asks about it.
+        let incoming = parse(&tracer.properties, &tracer.body).unwrap();
+        assert_eq!((incoming.task_id, incoming.dispatch), (id, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a finding rests on: the numbers, where each came from and how old it was, the rule and the threshold it used.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{finding::Variant, time::Time, words::words};
 
@@ -53,6 +54,7 @@ words! {
         AckDeadline = "ack_deadline_percent",
         DeadMargin = "dead_margin_ms",
         HeadMargin = "head_margin_ms",
+        TracedMargin = "traced_margin_ms",
         /// From when on a run is unusual for its kind.
         Unusual = "unusual_ms",
     }
@@ -190,6 +192,26 @@ pub struct Facts {
     /// How many times that a run may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<i64>,
+    /// The tracer that was delivered after the task's message must have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracer_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracer_sent_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracer_delivered_at: Option<Time>,
+    /// When every message that consumers held was that of a running attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear_at: Option<Time>,
+    /// The tracer that was sent after that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_tracer_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_tracer_sent_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_tracer_delivered_at: Option<Time>,
+    /// Redeliveries of the queue since the broker began to count: as many before as after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redelivered: Option<Figure>,
     /// The tasks of a cause: still stalled, gone on by themselves, ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<i64>,
@@ -266,6 +288,9 @@ impl Evidence {
             ("p99", span(facts.p99_ms)),
             ("longest", span(facts.longest_ms)),
             ("factor", number(facts.factor)),
+            ("tracer_sent_ago", age(facts.tracer_sent_at)),
+            ("tracer_delivered_ago", age(facts.tracer_delivered_at)),
+            ("second_tracer_ago", age(facts.second_tracer_delivered_at)),
             ("stalled", number(facts.stalled)),
             ("moved_on", number(facts.moved_on)),
             ("ended", number(facts.ended)),
@@ -300,7 +325,8 @@ impl Threshold {
             | ThresholdName::MismatchStable
             | ThresholdName::DeadMargin
             | ThresholdName::HeadMargin
-            | ThresholdName::Unusual => Arg::Span(self.value),
+            | ThresholdName::Unusual
+            | ThresholdName::TracedMargin => Arg::Span(self.value),
         }
     }
 }

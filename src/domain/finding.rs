@@ -119,6 +119,8 @@ words! {
         Overtaken = "overtaken",
         /// Its message would be older than the oldest one of the queue.
         BehindHead = "behind_head",
+        /// Two tracers came out, and nothing was handed out twice.
+        Traced = "traced",
         Part = "part",
         All = "all",
         // worker_lost and worker_silent: who takes the task next.
@@ -308,7 +310,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (
             About::Task,
             Verdict::MessageLost,
-            &[Empty, Accounted, NoQueue, Overtaken, BehindHead],
+            &[Empty, Accounted, NoQueue, Overtaken, BehindHead, Traced],
         ),
         (About::Task, Verdict::WorkerLost, LOST),
         (About::Task, Verdict::WorkerSilent, TAKERS),
@@ -327,6 +329,7 @@ pub const FORMS: &[(About, Verdict, &[Variant])] = {
         (About::Cause, Verdict::DoubleRun, &[Plain]),
         (About::Cause, Verdict::AckDeadline, &[Plain]),
         (About::Cause, Verdict::DeadLettered, DEATHS),
+        (About::Cause, Verdict::MessageLost, &[Traced]),
         (About::Cause, Verdict::QueueMismatch, &[Plain]),
         (About::Cause, Verdict::NoConsumers, &[Plain]),
         (About::Cause, Verdict::ConsumersStuck, &[Plain]),

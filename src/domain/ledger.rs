@@ -34,10 +34,12 @@ pub struct Ledger {
     pub queued: i64,
     /// Attempts that hold a message.
     pub running: i64,
+    /// Tracers that are out: messages that belong to no task.
+    pub tracers: i64,
     pub messages_ready: Option<i64>,
     pub messages_unacknowledged: Option<i64>,
     pub consumers: Option<i64>,
-    /// `queued + running - (ready + unacknowledged)`; `None` when the broker's part is not known. A balance of zero is
+    /// `queued + running + tracers - (ready + unacknowledged)`; `None` when the broker's part is not known. A balance of zero is
     /// no proof of health: surplus copies can hide a lost message.
     pub balance: Option<i64>,
 }
@@ -53,12 +55,13 @@ impl Ledger {
         Self {
             queued: facts.queued,
             running: facts.holding,
+            tracers: facts.tracers,
             messages_ready: ready,
             messages_unacknowledged: unacknowledged,
             consumers: value(numbers.consumers),
-            balance: ready
-                .zip(unacknowledged)
-                .map(|(ready, unacknowledged)| facts.queued + facts.holding - ready - unacknowledged),
+            balance: ready.zip(unacknowledged).map(|(ready, unacknowledged)| {
+                facts.queued + facts.holding + facts.tracers - ready - unacknowledged
+            }),
         }
     }
 }

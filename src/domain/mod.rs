@@ -27,5 +27,6 @@ pub mod submission;
 pub mod task;
 pub mod ticket;
 pub mod time;
+pub mod tracer;
 pub mod transition;
 pub mod words;

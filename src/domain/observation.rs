@@ -12,6 +12,7 @@ use super::{
     finding::Variant,
     queue_setup::AckTimeout,
     time::Time,
+    tracer::Obstacle,
     words::words,
 };
 
@@ -96,6 +97,8 @@ pub struct QueueSight {
     pub settings: Option<QueueSettings>,
     /// When its oldest message was published, by the publisher's clock; classic queues only.
     pub head_at: Option<Time>,
+    /// Redeliveries since the broker began to count; up to 12 s late.
+    pub redelivered: Option<Figure>,
     /// The last look at its dead-letter queue; `None` before the first.
     pub dead: Option<DeadSight>,
     /// The queue counts from 0 again: it was declared anew, or its node restarted.
@@ -161,6 +164,8 @@ pub struct QueueSettings {
     /// How it differs from how Unstuck declares it.
     pub mismatches: Vec<Mismatch>,
     pub ack_timeout: AckTimeout,
+    /// Why no tracer may be sent to it.
+    pub obstacle: Option<Obstacle>,
 }
 
 /// One argument that is not as Unstuck declares it.
@@ -250,6 +255,10 @@ pub struct QueueFacts {
     /// Running with a lease that is over and a copy put out since, confirmed before `settled_before`: they wait for a worker
     /// as the settled ones do.
     pub copies: i64,
+    /// Tracers that are out: confirmed, and waited for.
+    pub tracers: i64,
+    /// Tracers that the broker may hold, at most.
+    pub tracers_at_most: i64,
 }
 
 /// What the queue's tasks did, counted up since the detector began to look.
@@ -276,7 +285,7 @@ impl Sample {
         (self.at, self.numbers.snapshot)
     }
 
-    /// Messages are ready and nobody consumes, by live numbers of this very reading.
+    /// Messages of tasks are ready and nobody consumes, by live numbers of this very reading.
     fn is_untouched(&self) -> bool {
         let live = |figure: Option<Figure>| {
             figure
@@ -289,7 +298,16 @@ impl Sample {
             consumers,
             ..
         } = self.numbers;
-        presence == Presence::Here && live(ready).is_some_and(|ready| ready > 0) && live(consumers) == Some(0)
+        presence == Presence::Here
+            && live(ready).is_some()
+            && self.ready_for_tasks().is_some_and(|ready| ready > 0)
+            && live(consumers) == Some(0)
+    }
+
+    /// Messages that are ready, less those that may be tracers.
+    pub fn ready_for_tasks(&self) -> Option<i64> {
+        let ready = self.numbers.ready?.value;
+        Some((ready - self.facts.tracers_at_most).max(0))
     }
 
     /// Messages in a consumer's buffer whose task does not run yet, at most.

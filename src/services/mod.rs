@@ -22,5 +22,6 @@ pub mod report_limits;
 pub mod submit;
 pub mod thresholds;
 pub mod ticketing;
+pub(crate) mod tracers;
 pub mod webhook;
 pub mod worker;

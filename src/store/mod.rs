@@ -27,6 +27,7 @@ mod thresholds;
 pub(crate) mod throughput;
 pub mod tickets;
 mod tokens;
+mod tracers;
 pub(crate) mod types;
 mod users;
 pub mod webhooks;
@@ -52,6 +53,7 @@ pub use sessions::{NewSession, Session, Sight};
 pub use thresholds::{SetThreshold, ThresholdChange};
 pub use throughput::Counts;
 pub use tokens::{NewToken, Token};
+pub use tracers::TracerDelivery;
 use types::At;
 pub use users::{Joining, NewUser, User};
 

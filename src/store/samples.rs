@@ -66,6 +66,7 @@ struct Row {
     at: At,
     queued: i64,
     running: i64,
+    tracers: i64,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
     consumers: Option<i64>,
@@ -83,6 +84,7 @@ impl From<Row> for LedgerSample {
             ledger: Ledger {
                 queued: row.queued,
                 running: row.running,
+                tracers: row.tracers,
                 messages_ready: row.messages_ready,
                 messages_unacknowledged: row.messages_unacknowledged,
                 consumers: row.consumers,
@@ -95,11 +97,11 @@ impl From<Row> for LedgerSample {
     }
 }
 
-const ADD: Sql = sql!("INSERT INTO samples (queue, at, queued, running, messages_ready, messages_unacknowledged, consumers,
+const ADD: Sql = sql!("INSERT INTO samples (queue, at, queued, running, tracers, messages_ready, messages_unacknowledged, consumers,
         balance, health, untouched_since, detail, kept_for)
-      SELECT queue, at, queued, running, messages_ready, messages_unacknowledged, consumers, balance, health, untouched_since,
-        detail, kept_for
-      FROM " rows(1; queue text, at time, queued bigint, running bigint, messages_ready bigint,
+      SELECT queue, at, queued, running, tracers, messages_ready, messages_unacknowledged, consumers, balance, health,
+        untouched_since, detail, kept_for
+      FROM " rows(1; queue text, at time, queued bigint, running bigint, tracers bigint, messages_ready bigint,
         messages_unacknowledged bigint, consumers bigint, balance bigint, health text, untouched_since time, detail jsonb,
         kept_for text) " r
       WHERE " sqlite("true") pg("true") " ON CONFLICT (queue, at) DO NOTHING");
@@ -112,8 +114,8 @@ const THIN: Sql = sql!(
 /// The columns of `Row`.
 macro_rules! sample_columns {
     () => {
-        "s.queue, s.at, s.queued, s.running, s.messages_ready, s.messages_unacknowledged, s.consumers, s.balance, s.health, \
-         s.untouched_since, s.detail"
+        "s.queue, s.at, s.queued, s.running, s.tracers, s.messages_ready, s.messages_unacknowledged, s.consumers, s.balance, \
+         s.health, s.untouched_since, s.detail"
     };
 }
 
@@ -160,7 +162,7 @@ pub(super) async fn insert_samples(
         .map(|(sample, kept_for)| {
             let ledger = &sample.ledger;
             json!({ "queue": sample.queue, "at": sample.at.ms(), "queued": ledger.queued, "running": ledger.running,
-                "messages_ready": ledger.messages_ready,
+                "tracers": ledger.tracers, "messages_ready": ledger.messages_ready,
                 "messages_unacknowledged": ledger.messages_unacknowledged, "consumers": ledger.consumers,
                 "balance": ledger.balance, "health": sample.health,
                 "untouched_since": sample.untouched_since.map(Time::ms), "detail": document(&sample.detail),

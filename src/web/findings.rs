@@ -337,6 +337,14 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
     told.span("ack_timeout", facts.ack_timeout_ms);
     told.span("ack_left", facts.ack_left_ms);
     told.at("head_at", facts.head_at);
+    told.text("tracer_id", id(facts.tracer_id).as_deref());
+    told.at("tracer_sent_at", facts.tracer_sent_at);
+    told.at("tracer_delivered_at", facts.tracer_delivered_at);
+    told.at("clear_at", facts.clear_at);
+    told.text("second_tracer_id", id(facts.second_tracer_id).as_deref());
+    told.at("second_tracer_sent_at", facts.second_tracer_sent_at);
+    told.at("second_tracer_delivered_at", facts.second_tracer_delivered_at);
+    told.figure("redelivered", facts.redelivered);
     told.figure("dead_letters", facts.dead_letters);
     told.at("died_at", facts.died_at);
     told.text("detail", facts.detail.as_deref());
@@ -346,6 +354,10 @@ fn facts(l: Lang, evidence: &Evidence) -> Vec<Fact> {
         None,
     );
     told.facts
+}
+
+fn id(id: Option<Uuid>) -> Option<String> {
+    id.map(|id| id.hyphenated().to_string())
 }
 
 fn threshold(l: Lang, threshold: Threshold) -> Value {
@@ -369,7 +381,8 @@ fn threshold(l: Lang, threshold: Threshold) -> Value {
         | ThresholdName::MismatchStable
         | ThresholdName::DeadMargin
         | ThresholdName::HeadMargin
-        | ThresholdName::Unusual => l.span(threshold.value),
+        | ThresholdName::Unusual
+        | ThresholdName::TracedMargin => l.span(threshold.value),
     })
 }
 

@@ -217,12 +217,17 @@ impl Lane {
 
     fn read(&self, delivery: lapin::message::Delivery, generation: u64) -> Delivery {
         self.ledger.note_delivered(generation, delivery.delivery_tag);
-        let content = match message::parse(&delivery.properties, &delivery.data) {
-            Ok(incoming) => Content::Task(incoming),
-            Err(malformed) => Content::Malformed(malformed),
+        let content = match message::tracer_id(&delivery.properties, &delivery.data) {
+            Some(id) => Content::Tracer(id),
+            None => {
+                let redelivered = if delivery.redelivered { "true" } else { "false" };
+                metrics::counter!("unstuck_deliveries_total", "redelivered" => redelivered).increment(1);
+                match message::parse(&delivery.properties, &delivery.data) {
+                    Ok(incoming) => Content::Task(incoming),
+                    Err(malformed) => Content::Malformed(malformed),
+                }
+            }
         };
-        let redelivered = if delivery.redelivered { "true" } else { "false" };
-        metrics::counter!("unstuck_deliveries_total", "redelivered" => redelivered).increment(1);
         Delivery {
             queue: self.queue.name.clone(),
             content,

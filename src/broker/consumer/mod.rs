@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use ack::{AckHandle, AckOutcome};
 
@@ -54,6 +55,8 @@ pub struct Delivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     Task(Incoming),
+    /// It carries no task: its delivery is all that matters.
+    Tracer(Uuid),
     Malformed(Malformed),
 }
 

@@ -12,6 +12,7 @@ use lapin::options::QueuePurgeOptions;
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::config::BrokerConfig;
 use super::link::{Link, LinkRole, LinkState, RequestError, Session};
@@ -192,6 +193,16 @@ impl Publisher {
             self.forget(queue);
         }
         outcome
+    }
+
+    /// Publishes a tracer to `queue`, persistent, mandatory and confirmed. Not sent while the queue leaves an earlier message
+    /// unconfirmed. At most about 10 s.
+    pub async fn publish_tracer(&self, queue: &str, id: Uuid) -> PublishOutcome {
+        if let Some(since) = self.shared.silence.since(queue) {
+            let cause = PublishFault::QueueSilent { since };
+            return PublishOutcome::NotSent { cause };
+        }
+        self.publish_raw(queue, RawMessage::tracer(id)).await
     }
 
     /// Makes sure that the queue and its dead-letter queue exist. Cheap when that is known already: it is remembered

@@ -40,6 +40,7 @@ pub const fn is_fold(verdict: Verdict) -> bool {
             | Verdict::DoubleRun
             | Verdict::AckDeadline
             | Verdict::DeadLettered
+            | Verdict::MessageLost
     )
 }
 

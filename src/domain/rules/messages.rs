@@ -189,6 +189,6 @@ fn all_at_work(sample: &Sample) -> bool {
 
 fn surplus(sample: &Sample) -> Option<i64> {
     let snapshot = sample.numbers.snapshot?;
-    let known = sample.facts.waiting + sample.facts.running;
+    let known = sample.facts.waiting + sample.facts.running + sample.facts.tracers_at_most;
     Some(snapshot.ready + snapshot.unacknowledged - known)
 }

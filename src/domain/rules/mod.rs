@@ -15,6 +15,7 @@ pub mod queue;
 pub mod settings;
 pub mod task;
 pub mod thresholds;
+pub mod traced;
 pub mod unusual;
 
 use self::{messages::Loss, queue::QueueView};
@@ -60,6 +61,11 @@ pub struct Thresholds {
     /// A message is older than the head of its queue only by more than publishers' clocks may differ.
     pub head_margin_ms: i64,
     pub usual: Bounds,
+    /// A tracer says something about tasks that were confirmed so long before it was sent.
+    pub traced_margin_ms: i64,
+    /// A queue that is traced gets a tracer so often, and again so soon after when that one completes a proof.
+    pub trace_every_ms: i64,
+    pub trace_again_ms: i64,
 }
 
 impl Thresholds {
@@ -85,6 +91,9 @@ impl Thresholds {
             dead_margin_ms: 60_000,
             head_margin_ms: 60_000,
             usual: Bounds::DEFAULT,
+            traced_margin_ms: 5_000,
+            trace_every_ms: 60_000,
+            trace_again_ms: 15_000,
         }
     }
 }

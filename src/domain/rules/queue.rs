@@ -4,7 +4,7 @@ use super::{Ruling, Thresholds, evidence};
 use crate::domain::{
     evidence::{Evidence, Facts, ThresholdName},
     finding::{Confidence, Incident, Subject, Variant, Verdict},
-    observation::{Numbers, Sample, Window},
+    observation::{Sample, Window},
     time::Time,
 };
 
@@ -52,6 +52,11 @@ fn more_than_none(figure: Option<crate::domain::evidence::Figure>) -> bool {
     figure.is_some_and(|figure| figure.value > 0)
 }
 
+/// Messages of tasks are ready: a tracer alone needs nobody.
+fn some_wait(sample: &Sample) -> bool {
+    sample.ready_for_tasks().is_some_and(|ready| ready > 0)
+}
+
 fn is_zero(figure: Option<crate::domain::evidence::Figure>) -> bool {
     figure.is_some_and(|figure| figure.value == 0)
 }
@@ -61,15 +66,15 @@ pub fn no_consumers(queue: &QueueView<'_>, thresholds: &Thresholds) -> Ruling {
     let Some(newest) = queue.window.newest() else {
         return Ruling::Undecided;
     };
-    let deserted = |numbers: &Numbers| more_than_none(numbers.ready) && is_zero(numbers.consumers);
-    if !deserted(&newest.numbers) {
+    let deserted = |sample: &Sample| some_wait(sample) && is_zero(sample.numbers.consumers);
+    if !deserted(newest) {
         let known = newest.numbers.ready.is_some() && newest.numbers.consumers.is_some();
         return if known { Ruling::Clear } else { Ruling::Undecided };
     }
     // A consumer that fetches with basic.get is never listed: its claims show that somebody works.
     let since = queue
         .window
-        .since(|sample| deserted(&sample.numbers) && sample.activity.claimed == newest.activity.claimed);
+        .since(|sample| deserted(sample) && sample.activity.claimed == newest.activity.claimed);
     let needed = thresholds.no_consumers_ms;
     match since {
         Some(since) if newest.at.ms_since(since) >= needed => {
@@ -92,7 +97,7 @@ pub fn consumers_stuck(queue: &QueueView<'_>, thresholds: &Thresholds) -> Ruling
         return Ruling::Undecided;
     };
     let stuck = |sample: &Sample| {
-        more_than_none(sample.numbers.ready)
+        some_wait(sample)
             && more_than_none(sample.numbers.consumers)
             && more_than_none(sample.numbers.unacknowledged)
             && sample.facts.live == 0
@@ -147,7 +152,7 @@ pub fn backlog(queue: &QueueView<'_>, thresholds: &Thresholds) -> Ruling {
     };
     let slow = |sample: &Sample| sample.expected_wait_ms.is_some_and(|wait| wait > target);
     let behind = |sample: &Sample| {
-        more_than_none(sample.numbers.ready)
+        some_wait(sample)
             && more_than_none(sample.numbers.consumers)
             && (sample.facts.live > 0 || sample.expected_wait_ms.is_some())
             && (slow(sample) || waited(sample) > target)

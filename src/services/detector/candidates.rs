@@ -62,6 +62,7 @@ impl Bench<'_> {
     ) -> Result<Vec<Stall>, StoreError> {
         let mut stalls = self.unpublished(memory, causes).await?;
         stalls.extend(self.lost(memory).await?);
+        stalls.extend(self.traced(memory).await?);
         stalls.extend(self.behind_head(memory).await?);
         stalls.extend(self.overtaken(memory).await?);
         stalls.retain(|stall| !dead.tasks.contains(&stall.task_id));

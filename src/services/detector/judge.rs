@@ -93,6 +93,8 @@ pub struct Judge {
     holder: String,
     leadership: Option<Leadership>,
     pub(super) memory: Memory,
+    /// Tracers that were written and are not sent yet.
+    to_send: Vec<(Uuid, String)>,
 }
 
 impl Judge {
@@ -106,7 +108,13 @@ impl Judge {
             holder: Uuid::now_v7().to_string(),
             leadership: None,
             memory: Memory::default(),
+            to_send: Vec::new(),
         }
+    }
+
+    /// The tracers that the last pass decided on, each with its queue. They are sent once: a second call gives none.
+    pub fn take_tracers(&mut self) -> Vec<(Uuid, String)> {
+        std::mem::take(&mut self.to_send)
     }
 
     /// Becomes or stays the leader; false while another process is. A new term begins with nothing remembered.
@@ -208,6 +216,8 @@ impl Judge {
             sight,
             losses: &losses,
         };
+        self.memory.follow_tracers(&bench, &counts);
+        let tracers = bench.trace(&mut self.memory, &counts).await?;
         let stalls = bench.stalls(&mut self.memory, &causes, dead).await?;
         causes.fold(&stalls);
         causes.changes.samples = self.samples(now, queues, &counts, &causes);
@@ -251,6 +261,16 @@ impl Judge {
             Some(resent) => tally.resent = resent,
             None => return Ok(self.deposed()),
         }
+        if !tracers.is_empty() {
+            match self
+                .store
+                .write_tracers(&leadership, &tracers.given_up, &tracers.new)
+                .await?
+            {
+                Some(sent) => self.to_send.extend(sent),
+                None => return Ok(self.deposed()),
+            }
+        }
         self.settle(&leadership, now, causes, &mut tally).await?;
         if !snoozes::end(&self.store, &leadership, self.settings.announce.as_ref(), now).await? {
             return Ok(self.deposed());
@@ -286,6 +306,8 @@ impl Judge {
         dead: &Dead,
     ) -> Result<Counts, StoreError> {
         let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let traced = queues.iter().filter(|queue| queue.traced);
+        let traced: Vec<&str> = traced.map(|queue| queue.name.as_str()).collect();
         let bounds = self.memory.bounds(now, &names, sight);
         let mut waiting = self.store.waiting(&bounds).await?;
         // Whose message is dead is not missing one for a reason unknown. Too many taken off hide a loss, never make one up.
@@ -318,6 +340,7 @@ impl Judge {
             in_flight: self.store.in_flight(now).await?.into_iter().collect(),
             running,
             minutes,
+            tracers: self.store.queue_tracers(&traced).await?,
         })
     }
 
@@ -458,6 +481,7 @@ impl Judge {
         self.store.thin_samples(now, TIDIED).await?;
         self.store.forget_consumer_tags(now, TIDIED).await?;
         self.store.fold_durations(now, TIDIED).await?;
+        self.store.forget_tracers(now, TIDIED).await?;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ use crate::{
             QueueSight, Snapshot, lag_ms,
         },
         time::Time,
+        tracer::Obstacle,
     },
     store::QueueRow,
 };
@@ -261,6 +262,7 @@ impl View<'_> {
                 tags: None,
                 settings: None,
                 head_at: None,
+                redelivered: None,
                 dead: None,
                 restarted: false,
             };
@@ -284,9 +286,20 @@ impl View<'_> {
             tags: consumers.map(|consumers| tags(consumers)),
             settings: self.settings(reading, row),
             head_at: self.head_at(reading).filter(|_| !quorum),
+            redelivered: self.redelivered(reading),
             dead: None,
             restarted: false,
         }
+    }
+
+    fn redelivered(&self, reading: &QueueReading) -> Option<Figure> {
+        let age = self.age(reading.detail_at?);
+        let value = reading.detail.as_ref()?.counters.redeliver?;
+        (age <= self.kept).then(|| Figure {
+            value: i64::try_from(value).unwrap_or(i64::MAX),
+            source: Source::Statistics,
+            read_at: self.now - age,
+        })
     }
 
     fn head_at(&self, reading: &QueueReading) -> Option<Time> {
@@ -305,10 +318,12 @@ impl View<'_> {
         if !detail.setup.is_whole() || self.age(reading.detail_at?) > self.kept {
             return None;
         }
+        let settings = detail.setup.settings();
         let spec = QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type));
         let version = self.reading.version.as_deref().and_then(BrokerVersion::parse);
         Some(QueueSettings {
             mismatches: differences(&spec, &detail.setup, version),
+            obstacle: Obstacle::among(settings.iter().map(|setting| setting.name.as_str())),
             ack_timeout: detail.setup.ack_timeout(version),
         })
     }
@@ -397,6 +412,7 @@ mod tests {
             name: "q".into(),
             queue_type: "quorum".into(),
             backlog_target_s: 900,
+            traced: false,
         };
         view.queue(&queue(&ago), &row)
     }

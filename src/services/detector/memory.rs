@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{dead::Letters, unusual::Habits};
+use super::{dead::Letters, trails::Prioritised, unusual::Habits};
 use crate::{
     domain::{
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
@@ -12,8 +12,10 @@ use crate::{
             broker::BrokerMemory,
             overtaken::{Crew, HandedOut},
             settings::MismatchMemory,
+            traced::Trail,
         },
         time::Time,
+        tracer::QueueTracers,
     },
     store::{
         evidence::{Bounds, Cursor, Minute, Running, Waiting},
@@ -48,6 +50,7 @@ pub(super) struct Memory {
     pub(super) sampled: HashMap<String, Time>,
     pub(super) tidied_at: Option<Time>,
     pub(super) letters: Letters,
+    pub(super) prioritised: Prioritised,
     /// Queues take turns where only some can be looked at in one pass.
     pub(super) turn: usize,
 }
@@ -96,6 +99,7 @@ pub(super) struct Track {
     pub(super) window: Window,
     pub(super) mismatch: MismatchMemory,
     pub(super) crew: Crew,
+    pub(super) trail: Trail,
     activity: Activity,
     /// Claims and ends of the last minutes, as they were counted at the last look.
     minutes: BTreeMap<Time, (i64, i64, i64)>,
@@ -109,12 +113,16 @@ impl Memory {
             .is_some_and(|last| now <= last || now.ms_since(last) > gap_ms);
         self.queues.retain(|name, _| names.contains(name.as_str()));
         self.sampled.retain(|name, _| names.contains(name.as_str()));
+        self.prioritised.retain(|name, _| names.contains(name.as_str()));
         self.cursors.lost.retain(|name, _| names.contains(name.as_str()));
         if gap || sight.restarted {
             self.handed_out.forget();
         }
         for (name, track) in &mut self.queues {
             let anew = sight.queues.get(name).is_some_and(|queue| queue.restarted);
+            if sight.restarted || anew || gap {
+                track.trail.restart(now);
+            }
             if sight.restarted || anew {
                 track.window.restart(now);
             } else if gap {
@@ -194,6 +202,7 @@ pub(super) struct Counts {
     pub(super) in_flight: HashMap<String, i64>,
     pub(super) running: HashMap<String, Vec<Running>>,
     pub(super) minutes: HashMap<String, Vec<Minute>>,
+    pub(super) tracers: HashMap<String, QueueTracers>,
 }
 
 impl Track {
@@ -222,6 +231,10 @@ impl Track {
             }
         }
         self.crew.note(now, tags, holding);
+        if let Some(tracers) = counts.tracers.get(name) {
+            facts.tracers = i64::from(tracers.out.as_ref().is_some_and(|out| out.confirmed_at.is_some()));
+            facts.tracers_at_most = tracers.at_most;
+        }
         let minutes = counts.minutes.get(name).map(Vec::as_slice).unwrap_or_default();
         self.count(minutes);
         self.window.push(Sample {

@@ -10,19 +10,23 @@ mod look;
 mod memory;
 mod policies;
 mod snoozes;
+mod trails;
 mod unusual;
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use judge::{Announce, Judge, Settings, Tally};
 
 use self::look::Eyes;
 use crate::{
-    broker::{BrokerConfig, BrokerReader, LinkState, Management, Probe, management::ManagementLink},
+    broker::{
+        BrokerConfig, BrokerReader, LinkState, Management, Probe, Publisher, management::ManagementLink,
+    },
     domain::time::Time,
+    services::tracers,
     store::{Store, StoreError},
 };
 
@@ -39,16 +43,19 @@ pub struct Detector {
     judge: Judge,
     eyes: Eyes,
     every: Duration,
+    /// Sends the tracers.
+    publisher: Publisher,
+    sending: TaskTracker,
 }
 
 impl Detector {
-    /// Connects to the broker in the background; needs a running runtime. `publish_link` is this process's publishing
-    /// connection; `every` is the time between two looks;
+    /// Connects to the broker in the background; needs a running runtime. `publisher` sends the tracers, over this
+    /// process's publishing connection; `every` is the time between two looks;
     /// `announce` writes what the webhook is told of an incident, when there is one.
     pub fn spawn(
         store: Store,
         broker: &BrokerConfig,
-        publish_link: watch::Receiver<LinkState>,
+        publisher: Publisher,
         every: Duration,
         announce: Option<Announce>,
     ) -> Self {
@@ -67,9 +74,11 @@ impl Detector {
         };
         Self {
             judge: Judge::new(store.clone(), settings),
-            eyes: Eyes::new(reader, publish_link, probe_link, every),
+            eyes: Eyes::new(reader, publisher.link(), probe_link, every),
             store,
             every,
+            publisher,
+            sending: TaskTracker::new(),
         }
     }
 
@@ -110,7 +119,12 @@ impl Detector {
         if !described.is_empty() {
             self.store.keep_broker_queues(&described).await?;
         }
-        self.judge.pass(now, &queues, &sight).await
+        let tally = self.judge.pass(now, &queues, &sight).await?;
+        for (id, queue) in self.judge.take_tracers() {
+            let (store, publisher) = (self.store.clone(), self.publisher.clone());
+            self.sending.spawn(tracers::send(store, publisher, queue, id));
+        }
+        Ok(tally)
     }
 
     /// Looks every few seconds until `stop`, and hands the leadership on at the end.
@@ -131,6 +145,8 @@ impl Detector {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.sending.close();
+        self.sending.wait().await;
         if let Err(error) = self.judge.resign().await {
             tracing::debug!(%error, "another process takes over when the lease ends");
         }

@@ -1,6 +1,6 @@
 //! The way of one delivery: look at it, claim its task, run it, report its end, acknowledge it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -27,8 +27,9 @@ use crate::{
         guard::BootTime,
         lifecycle::{Act, ActError, Acted, Claimed, Lifecycle},
         renewal::{Renewal, trusted_until},
+        tracers,
     },
-    store::Store,
+    store::{Store, TracerDelivery},
 };
 
 /// A report that the database answers with a defect is replaced after so many tries.
@@ -75,13 +76,15 @@ impl Desk {
         let Delivery {
             queue,
             content,
+            redelivered,
+            received_at,
             raw,
             handle,
-            ..
         } = delivery;
         let fate = match content {
             Content::Malformed(malformed) => Fate::DeadLetter(malformed.reason),
             Content::Task(incoming) => self.work(&queue, incoming, &handle).await,
+            Content::Tracer(id) => self.note_tracer(id, redelivered, received_at).await,
         };
         match fate {
             Fate::Acknowledge => self.acknowledge(handle),
@@ -98,6 +101,28 @@ impl Desk {
         // The acknowledging task outlives every delivery; without it the message merely comes again.
         if self.acks.send(handle).is_err() {
             tracing::debug!("a message stays unacknowledged");
+        }
+    }
+
+    /// Tells when a tracer came, which is all that it is for. It needs no slot and is no attempt.
+    async fn note_tracer(&self, id: Uuid, redelivered: bool, received_at: Instant) -> Fate {
+        let mut tries = Tries::new(&self.gate);
+        loop {
+            let delivery = TracerDelivery {
+                id,
+                worker: self.worker.clone(),
+                held: received_at.elapsed(),
+                redelivered: Some(redelivered),
+            };
+            match tracers::note(&self.store, &delivery).await {
+                // One that is not known any more needs nobody either.
+                Ok(_) => return Fate::Acknowledge,
+                Err(error) => tracing::warn!(tracer.id = %id, %error, "a tracer could not be noted"),
+            }
+            tokio::select! {
+                () = tries.wait() => {}
+                () = self.shutdown.draining() => return Fate::GiveBack,
+            }
         }
     }
 

@@ -218,6 +218,13 @@ const OLDER: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
         AND NOT EXISTS (SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.verdict = 'dead_lettered' AND s.closed_at IS NULL)
       ORDER BY t.published_at, t.id LIMIT $3");
 
+/// Tasks of the tracers' priority. What is proven already, or found among the dead, is told.
+const COVERED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
+      WHERE t.state = 'queued' AND t.queue = $1 AND t.published_at <= $2 AND t.priority = 0 AND NOT EXISTS (
+        SELECT 1 FROM stalls s WHERE s.task_id = t.id AND s.closed_at IS NULL AND (s.verdict = 'dead_lettered'
+          OR (s.verdict = 'message_lost' AND s.confidence = 'proven')))
+      ORDER BY t.published_at, t.id LIMIT $3");
+
 const LAPSED: Sql = sql!("SELECT " suspect_columns!() " FROM tasks t
       WHERE t.state = 'running' AND t.lease_expires_at <= $1 AND (t.lease_expires_at, t.id) > ($2, $3)
       ORDER BY t.lease_expires_at, t.id LIMIT $4");
@@ -248,6 +255,14 @@ impl SuspectRow {
             attempt: self.attempt,
             version: self.version,
         }
+    }
+
+    fn oldest(&self) -> Option<Oldest> {
+        Some(Oldest {
+            suspect: self.suspect(),
+            priority: self.priority,
+            published_at: self.published_at?.0,
+        })
     }
 }
 
@@ -361,16 +376,20 @@ impl Store {
     ) -> Result<Vec<Oldest>, StoreError> {
         let mut conn = self.read().await?;
         let rows = fetch_all!(&mut conn, SuspectRow, OLDEST, queue, At(before), limit)?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| {
-                Some(Oldest {
-                    suspect: row.suspect(),
-                    priority: row.priority,
-                    published_at: row.published_at?.0,
-                })
-            })
-            .collect())
+        Ok(rows.iter().filter_map(SuspectRow::oldest).collect())
+    }
+
+    /// Up to `limit` of the queue's tasks of priority 0 that have waited since their confirm before `before`, oldest first,
+    /// without those that are proven lost, or dead-lettered, already.
+    pub async fn covered_tasks(
+        &self,
+        queue: &str,
+        before: Time,
+        limit: i64,
+    ) -> Result<Vec<Oldest>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows = fetch_all!(&mut conn, SuspectRow, COVERED, queue, At(before), limit)?;
+        Ok(rows.iter().filter_map(SuspectRow::oldest).collect())
     }
 
     /// Up to `limit` of the queue's tasks that have waited since their confirm before `before`, with its time, oldest

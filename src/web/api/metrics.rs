@@ -140,6 +140,23 @@ async fn ledger(text: &mut Exposition, site: &Site) -> Result<(), StoreError> {
             .iter()
             .map(|sample| (label("queue", &sample.queue), now.ms_since(sample.at))),
     );
+    let names: Vec<&str> = samples.iter().map(|sample| sample.queue.as_str()).collect();
+    let passed = site.store.passed_tracers(&names).await?;
+    text.gauge(
+        "unstuck_queue_time_milliseconds",
+        "How long the newest tracer took through the queue.",
+        passed
+            .iter()
+            .filter_map(|tracer| Some((label("queue", &tracer.queue), tracer.wait_ms()?))),
+    );
+    text.gauge(
+        "unstuck_queue_time_age_milliseconds",
+        "How long ago that tracer came out.",
+        passed.iter().filter_map(|tracer| {
+            let delivered_at = tracer.delivered_at.filter(|_| tracer.wait_ms().is_some())?;
+            Some((label("queue", &tracer.queue), now.ms_since(delivered_at)))
+        }),
+    );
     let mut open: Vec<(&str, i64)> = Vec::new();
     for incident in site.store.open_incidents(INCIDENTS_MAX).await? {
         let verdict = incident.verdict.as_str();

@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     domain::{
-        expectation::KindTimes, ledger::Health, replay::READING, sketch::Sketch, time::Time, words::words,
+        expectation::KindTimes, ledger::Health, replay::READING, sketch::Sketch, time::Time, tracer::Tracer,
+        words::words,
     },
     store::{KeptFor, LedgerSample, QueueRow},
     web::{
@@ -42,10 +43,12 @@ pub(super) struct QueueJson {
     queued: Option<i64>,
     /// Attempts that hold a message.
     running: Option<i64>,
+    /// Tracers that are out: messages that belong to no task.
+    tracers: Option<i64>,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
     consumers: Option<i64>,
-    /// `queued + running - messages_ready - messages_unacknowledged`. Zero is no proof of health.
+    /// `queued + running + tracers - messages_ready - messages_unacknowledged`. Zero is no proof of health.
     balance: Option<i64>,
     #[schema(value_type = Option<String>, format = DateTime)]
     sampled_at: Option<Time>,
@@ -59,16 +62,25 @@ pub(super) struct QueueJson {
     kinds: Option<Vec<KindJson>>,
     /// What is done by itself about the queue's findings; those that were never set do nothing, and are left out.
     policies: Vec<PolicyJson>,
+    /// Whether tracers are sent to it.
+    traced: bool,
+    /// How long the newest tracer took through the queue, in milliseconds; null when none did within the last day.
+    time_in_queue_ms: Option<i64>,
+    /// When that one came out.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    time_in_queue_at: Option<Time>,
 }
 
 impl QueueJson {
     fn new(
         queue: QueueRow,
         sample: Option<LedgerSample>,
+        passed: Option<&Tracer>,
         policies: Vec<PolicyJson>,
         now: Time,
         fresh_for: Duration,
     ) -> Self {
+        let time_in_queue_ms = passed.and_then(Tracer::wait_ms);
         let health = sample.as_ref().map_or(Health::Unknown, |sample| {
             sample.health.aged(now.ms_since(sample.at), fresh_for)
         });
@@ -79,6 +91,7 @@ impl QueueJson {
             backlog_target_s: queue.backlog_target_s,
             queued: ledger.map(|ledger| ledger.queued),
             running: ledger.map(|ledger| ledger.running),
+            tracers: ledger.map(|ledger| ledger.tracers),
             messages_ready: ledger.and_then(|ledger| ledger.messages_ready),
             messages_unacknowledged: ledger.and_then(|ledger| ledger.messages_unacknowledged),
             consumers: ledger.and_then(|ledger| ledger.consumers),
@@ -86,6 +99,11 @@ impl QueueJson {
             sampled_at: sample.as_ref().map(|sample| sample.at),
             health: health.as_str(),
             detail: sample.map_or_else(|| Value::Object(Default::default()), figures),
+            traced: queue.traced,
+            time_in_queue_ms,
+            time_in_queue_at: passed
+                .filter(|_| time_in_queue_ms.is_some())
+                .and_then(|tracer| tracer.delivered_at),
             kinds: None,
             policies,
         }
@@ -159,6 +177,7 @@ pub(super) struct SampleJson {
     at: Time,
     queued: i64,
     running: i64,
+    tracers: i64,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
     consumers: Option<i64>,
@@ -173,6 +192,7 @@ impl From<&LedgerSample> for SampleJson {
             at: sample.at,
             queued: sample.ledger.queued,
             running: sample.ledger.running,
+            tracers: sample.ledger.tracers,
             messages_ready: sample.ledger.messages_ready,
             messages_unacknowledged: sample.ledger.messages_unacknowledged,
             consumers: sample.ledger.consumers,
@@ -238,8 +258,13 @@ pub(super) async fn list(
         .into_iter()
         .map(|sample| (sample.queue.clone(), sample))
         .collect();
-    let now = site.store.now().await?;
     let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+    let passed = site.store.passed_tracers(&names).await?;
+    let passed: HashMap<&str, &Tracer> = passed
+        .iter()
+        .map(|tracer| (tracer.queue.as_str(), tracer))
+        .collect();
+    let now = site.store.now().await?;
     let mut policies: HashMap<String, Vec<PolicyJson>> = HashMap::new();
     for row in site.store.policies_of(&names).await? {
         let of_queue = policies.entry(row.queue.clone()).or_default();
@@ -253,8 +278,9 @@ pub(super) async fn list(
         .into_iter()
         .map(|queue| {
             let sample = by_queue.remove(&queue.name);
+            let passed = passed.get(queue.name.as_str()).copied();
             let policies = policies.remove(&queue.name).unwrap_or_default();
-            QueueJson::new(queue, sample, policies, now, site.numbers_fresh_for)
+            QueueJson::new(queue, sample, passed, policies, now, site.numbers_fresh_for)
         })
         .collect();
     Ok(Json(QueuePage { items, next }))
@@ -281,11 +307,13 @@ pub(super) async fn get(
     query.finish()?;
     let queue = find(&site, &name).await?;
     let sample = site.store.latest_sample(&queue.name).await?;
+    let passed = site.store.passed_tracers(&[queue.name.as_str()]).await?;
     let now = site.store.now().await?;
     let kinds = site.store.times_of_kinds(&queue.name, now, KINDS).await?;
     let rows = site.store.policies_of(&[queue.name.as_str()]).await?;
     let policies = rows.into_iter().map(|row| PolicyJson::new(row, now)).collect();
-    let mut queue = QueueJson::new(queue, sample, policies, now, site.numbers_fresh_for);
+    let fresh_for = site.numbers_fresh_for;
+    let mut queue = QueueJson::new(queue, sample, passed.first(), policies, now, fresh_for);
     queue.kinds = Some(kinds.into_iter().map(KindJson::from).collect());
     Ok(Json(queue))
 }

@@ -68,6 +68,15 @@ pub(super) fn no_such_task() -> AppError {
     AppError::new(Problem::NotFound).detail("there is no task of this id")
 }
 
+/// A tracer is no task: its message is acknowledged, and that it came was noted.
+pub(super) fn tracer() -> AppError {
+    AppError::new(Problem::Conflict)
+        .detail("this is a tracer, not a task: acknowledge its message")
+        .member("code", "tracer")
+        .member("action", Disposal::Ack.as_str())
+        .member("reason", "tracer")
+}
+
 /// 409 with what the worker does with its message.
 pub(super) fn refused_claim(error: ActError) -> AppError {
     let (disposal, reason) = match &error {

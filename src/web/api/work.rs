@@ -1,7 +1,7 @@
 //! Workers' calls, for workers that consume the queue with their own AMQP client: claim, heartbeat, and the ends.
 //! docs/http-api.md tells how to write one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -15,7 +15,7 @@ use super::{
     body::{Body, invalid},
     errors::*,
     read::task_id,
-    refusal::{no_such_task, refused_claim, unknown_to_claim},
+    refusal::{no_such_task, refused_claim, tracer, unknown_to_claim},
     schema::{Alive, Claim, Claimed, Failure, Heartbeat, Release, Reported, Success},
 };
 use crate::{
@@ -23,7 +23,11 @@ use crate::{
         submission::{Given, Wrongs},
         transition::{self, Answer, Event},
     },
-    services::lifecycle::{Act, ActError, Acted},
+    services::{
+        lifecycle::{Act, ActError, Acted},
+        tracers,
+    },
+    store::TracerDelivery,
     web::{
         Site,
         error::{AppError, Problem},
@@ -56,9 +60,10 @@ pub(super) async fn claim(
     let (worker, claim) = claimed_by(body.read()?)?;
     // A message can name anything; what is no id is a task that is unknown here.
     let id = task_id(&id).map_err(|_| unknown_to_claim())?;
-    let acted = act(&site, id, &worker, Event::Claim(claim))
-        .await
-        .map_err(refused_claim)?;
+    let acted = match act(&site, id, &worker, Event::Claim(claim)).await {
+        Err(ActError::NotFound) => return Err(no_task(&site, id, worker).await?),
+        acted => acted.map_err(refused_claim)?,
+    };
     let Acted {
         answer: Answer::Claimed {
             attempt,
@@ -84,6 +89,18 @@ pub(super) async fn claim(
         lease_expires_at,
         lease_s: site.work.lease().as_secs(),
     }))
+}
+
+/// What to do with a message that names no task: a tracer's is noted and done with.
+async fn no_task(site: &Site, id: Uuid, worker: String) -> Result<AppError, AppError> {
+    let delivery = TracerDelivery {
+        id,
+        worker,
+        held: Duration::ZERO,
+        redelivered: None,
+    };
+    let is_tracer = tracers::note(&site.store, &delivery).await?;
+    Ok(if is_tracer { tracer() } else { unknown_to_claim() })
 }
 
 fn claimed_by(request: Claim) -> Result<(String, transition::Claim), AppError> {

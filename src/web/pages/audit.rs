@@ -150,6 +150,7 @@ const ACTIONS: &[&str] = &[
     "false_alarm",
     "false_alarm_withdraw",
     "thresholds_set",
+    "trace",
 ];
 
 #[derive(Template)]

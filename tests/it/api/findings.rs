@@ -135,6 +135,7 @@ impl Finder {
             queue: queue.into(),
             at: self.now - Duration::from_secs(seconds_ago),
             ledger: Ledger {
+                tracers: 0,
                 queued: 5,
                 running: 1,
                 messages_ready: ready,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Program, wrong_fields};
-use crate::support::site::LEASE;
+use crate::support::{site::LEASE, tracer::tracer_on};
 
 #[tokio::test]
 async fn a_claim_gives_what_the_work_needs() {
@@ -259,4 +259,39 @@ async fn a_report_names_an_attempt_that_was() {
         .report(&id, 1, "succeed", json!({ "result": Value::Null }))
         .await;
     assert_eq!(null.expect(200)["state"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_tracers_message_is_acknowledged_and_its_delivery_noted_once() {
+    for program in Program::on_each().await {
+        let store = &program.site.site.store;
+        let tracer = tracer_on(store, "slow").await;
+        let mut claim = json!({ "worker": "python", "claim_id": "c1" });
+        for worker in ["python", "node"] {
+            claim["worker"] = json!(worker);
+            let path = format!("/tasks/{tracer}/claim");
+            let refused = program.post(&path, claim.clone()).await.expect(409);
+            assert_eq!(
+                (&refused["action"], &refused["reason"], &refused["code"]),
+                (&json!("ack"), &json!("tracer"), &json!("tracer"))
+            );
+        }
+        let noted = store.passed_tracers(&["slow"]).await.expect("read").remove(0);
+        assert_eq!(
+            (noted.id, noted.worker.as_deref(), noted.redelivered),
+            (tracer, Some("python"), None)
+        );
+        let queue = program.get("/queues/slow").await.expect(200);
+        assert_eq!(
+            (&queue["traced"], &queue["time_in_queue_ms"]),
+            (&json!(true), &json!(0))
+        );
+        assert!(queue["time_in_queue_at"].is_string());
+        let listed = program.get("/queues").await.expect(200);
+        assert_eq!(listed["items"][0]["time_in_queue_ms"], 0);
+        // Nothing of it is a task's.
+        program.get(&format!("/tasks/{tracer}")).await.expect(404);
+        assert_eq!(program.get("/tasks").await.expect(200)["items"], json!([]));
+        program.site.close().await;
+    }
 }

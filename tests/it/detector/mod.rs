@@ -19,5 +19,8 @@ mod stage;
 mod support;
 mod tasks;
 mod thresholds;
+mod traced;
+mod tracers;
+mod trails;
 mod unusual;
 mod words;

@@ -376,6 +376,7 @@ async fn a_missing_queue_keeps_its_lost_tasks_until_they_moved_on() {
             *queue = QueueSight {
                 settings: None,
                 head_at: None,
+                redelivered: None,
                 dead: None,
                 tags: None,
                 ..queue.clone()

@@ -40,33 +40,33 @@ const EVERY: Duration = Duration::from_secs(5);
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A queue of the test's own, with the parts that publish to it and look at it.
-struct Scene {
+pub(super) struct Scene {
     test: Option<TestStore>,
-    store: Store,
-    clock: TestClock,
-    queue: String,
-    relay: Relay,
-    publisher: Publisher,
-    detector: Detector,
-    outside: Outside,
+    pub(super) store: Store,
+    pub(super) clock: TestClock,
+    pub(super) queue: String,
+    pub(super) relay: Relay,
+    pub(super) publisher: Publisher,
+    pub(super) detector: Detector,
+    pub(super) outside: Outside,
     /// Tells the test when the broker is as far as it needs.
     reader: BrokerReader,
-    looks: u32,
+    pub(super) looks: u32,
 }
 
 impl Scene {
-    async fn new(queue_type: QueueType) -> Self {
+    pub(super) async fn new(queue_type: QueueType) -> Self {
         Self::watched(Self::seen_through(queue_type, config()).await).await
     }
 
     /// With a queue that somebody else declared with these arguments.
-    async fn found_with(queue_type: QueueType, arguments: &[(&str, AMQPValue)]) -> Self {
+    pub(super) async fn found_with(queue_type: QueueType, arguments: &[(&str, AMQPValue)]) -> Self {
         let queue = unique("detector");
         Outside::connect().await.declare(&queue, arguments).await;
         Self::watched(Self::of(queue, queue_type, config()).await).await
     }
 
-    async fn watched(mut scene: Self) -> Self {
+    pub(super) async fn watched(mut scene: Self) -> Self {
         // The counts of a new queue take a moment, and so does the detector's own connection.
         scene.settled(0, 0).await;
         let mut link = scene.detector.link();
@@ -78,11 +78,11 @@ impl Scene {
     }
 
     /// `eyes` is where the detector looks.
-    async fn seen_through(queue_type: QueueType, eyes: BrokerConfig) -> Self {
+    pub(super) async fn seen_through(queue_type: QueueType, eyes: BrokerConfig) -> Self {
         Self::of(unique("detector"), queue_type, eyes).await
     }
 
-    async fn of(queue: String, queue_type: QueueType, eyes: BrokerConfig) -> Self {
+    pub(super) async fn of(queue: String, queue_type: QueueType, eyes: BrokerConfig) -> Self {
         let test = TestStore::sqlite().await;
         let (store, clock) = (test.store.clone(), test.clock.clone());
         let queues = QueueBook::new(store.clone(), queue_type, true);
@@ -96,7 +96,7 @@ impl Scene {
             .declare(&queues.spec(&queue).await.expect("a spec"))
             .await
             .expect("declared");
-        let detector = Detector::spawn(store.clone(), &eyes, publisher.link(), EVERY, None);
+        let detector = Detector::spawn(store.clone(), &eyes, publisher.clone(), EVERY, None);
         Self {
             relay: Relay::new(store.clone(), publisher.clone(), queues),
             test: Some(test),
@@ -112,7 +112,7 @@ impl Scene {
         }
     }
 
-    async fn start(&self, count: usize) -> Vec<Uuid> {
+    pub(super) async fn start(&self, count: usize) -> Vec<Uuid> {
         let task = || NewTask {
             id: Uuid::now_v7(),
             kind: self.queue.clone(),
@@ -141,7 +141,7 @@ impl Scene {
 
     /// One look, 5 s after the one before by the store's clock. In real time a moment passes: the broker's own counts
     /// of a quorum queue come with its tick.
-    async fn look(&mut self) -> Tally {
+    pub(super) async fn look(&mut self) -> Tally {
         self.clock.advance(EVERY);
         self.looks += 1;
         let now = self.store.now().await.expect("a time");
@@ -151,7 +151,7 @@ impl Scene {
     }
 
     /// Looks until `so`, at most `looks` times.
-    async fn until(&mut self, what: &str, looks: u32, mut so: impl AsyncFnMut(&Self) -> bool) {
+    pub(super) async fn until(&mut self, what: &str, looks: u32, mut so: impl AsyncFnMut(&Self) -> bool) {
         let last = self.looks + looks;
         loop {
             self.look().await;
@@ -166,7 +166,7 @@ impl Scene {
         }
     }
 
-    async fn sample(&self) -> LedgerSample {
+    pub(super) async fn sample(&self) -> LedgerSample {
         self.store
             .latest_sample(&self.queue)
             .await
@@ -174,11 +174,11 @@ impl Scene {
             .expect("sampled")
     }
 
-    async fn incidents(&self) -> Vec<IncidentRow> {
+    pub(super) async fn incidents(&self) -> Vec<IncidentRow> {
         self.store.open_incidents(100).await.expect("read")
     }
 
-    async fn verdicts(&self) -> Vec<Verdict> {
+    pub(super) async fn verdicts(&self) -> Vec<Verdict> {
         self.incidents()
             .await
             .into_iter()
@@ -186,7 +186,7 @@ impl Scene {
             .collect()
     }
 
-    async fn stalls(&self) -> Vec<StallRow> {
+    pub(super) async fn stalls(&self) -> Vec<StallRow> {
         self.store
             .open_stalls(&StallFilter::default(), None, 1_000)
             .await
@@ -194,7 +194,7 @@ impl Scene {
     }
 
     /// Waits until every source of the broker counts so many messages: those of a quorum queue are late.
-    async fn settled(&self, ready: u64, unacknowledged: u64) {
+    pub(super) async fn settled(&self, ready: u64, unacknowledged: u64) {
         let what = format!("{ready} ready and {unacknowledged} unacknowledged");
         let counts = (Some(ready), Some((ready, unacknowledged)));
         self.reads(&what, |queue| (queue.ready, queue.together) == counts)
@@ -202,7 +202,7 @@ impl Scene {
     }
 
     /// Waits until `so` can be read of the queue.
-    async fn reads(&self, what: &str, so: impl Fn(&QueueReading) -> bool) {
+    pub(super) async fn reads(&self, what: &str, so: impl Fn(&QueueReading) -> bool) {
         let names = [self.queue.clone()];
         eventually(Duration::from_secs(20), what, async || {
             so(&self.reader.read(&names).await.queues[&self.queue]).then_some(())
@@ -210,7 +210,7 @@ impl Scene {
         .await;
     }
 
-    async fn act(&self, task_id: Uuid, event: Event) {
+    pub(super) async fn act(&self, task_id: Uuid, event: Event) {
         let act = Act {
             task_id,
             event,
@@ -227,7 +227,7 @@ impl Scene {
     }
 
     /// Like `act`, for what must be refused.
-    async fn refused(&self, task_id: Uuid, event: Event) {
+    pub(super) async fn refused(&self, task_id: Uuid, event: Event) {
         let act = Act {
             task_id,
             event,
@@ -238,7 +238,7 @@ impl Scene {
         assert!(outcomes.expect("applied")[0].is_err(), "refused");
     }
 
-    async fn claim(&self, task_id: Uuid, worker: &str) {
+    pub(super) async fn claim(&self, task_id: Uuid, worker: &str) {
         let claim = Claim {
             claim_id: Uuid::new_v4().to_string(),
             dispatch: None,
@@ -247,7 +247,7 @@ impl Scene {
         self.act(task_id, Event::Claim(claim)).await;
     }
 
-    async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         self.outside.delete(&self.queue).await;
         self.publisher.close();
         if let Some(test) = self.test.take() {
@@ -256,7 +256,7 @@ impl Scene {
     }
 }
 
-const BOTH: [QueueType; 2] = [QueueType::Quorum, QueueType::Classic];
+pub(super) const BOTH: [QueueType; 2] = [QueueType::Quorum, QueueType::Classic];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purged_queue_loses_each_task_and_a_busy_one_none() {

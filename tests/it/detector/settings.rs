@@ -92,6 +92,7 @@ async fn a_mismatch_is_one_card_that_goes_when_the_queue_is_mended() {
         let mut stage = Stage::new(store, clock).await;
         let settings = |mismatches| {
             Some(QueueSettings {
+                obstacle: None,
                 mismatches,
                 ack_timeout: AckTimeout::Unknown,
             })
@@ -125,6 +126,7 @@ async fn a_delivery_about_to_be_taken_back_is_told_until_the_timeout_is_raised_o
         stage.broker(0, 2);
         let timeout = |ack_timeout| {
             Some(QueueSettings {
+                obstacle: None,
                 mismatches: Vec::new(),
                 ack_timeout,
             })

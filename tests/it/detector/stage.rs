@@ -98,6 +98,7 @@ impl Stage {
                 tags,
                 settings: None,
                 head_at: None,
+                redelivered: None,
                 dead: None,
                 restarted: false,
             },
@@ -133,6 +134,7 @@ impl Stage {
                 tags: None,
                 settings: None,
                 head_at: None,
+                redelivered: None,
                 dead: None,
                 restarted: false,
             }

@@ -34,6 +34,8 @@ use unstuck::{
 };
 use uuid::Uuid;
 
+use super::traced::proven;
+
 /// Where a test's time begins.
 pub const START: Time = Time::from_ms(1_767_225_600_000);
 
@@ -356,6 +358,7 @@ fn stalls() -> Vec<Stall> {
     };
     let crew = crew(0, &[("w", 1)]);
     all.extend(overtaken(oldest, &queue, &crew, &handed_out, &THRESHOLDS));
+    all.push(proven());
     all
 }
 

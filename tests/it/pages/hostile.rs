@@ -198,6 +198,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
         restarted: false,
         settings: None,
         head_at: None,
+        redelivered: None,
         dead: None,
     };
     let sight = BrokerSight {

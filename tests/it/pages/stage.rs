@@ -219,6 +219,7 @@ impl Furnished {
             "/admin/account/password" => &[("present", "not it"), ("new", "another few words")],
             "/admin/stalls/{id}/snooze" => &[("span", "2h"), ("until", ""), ("reason", "why")],
             "/admin/stalls/{id}/false-alarm" => &[("reason", "why")],
+            "/admin/queues/{name}/tracer" => &[("traced", "true")],
             "/admin/tasks/act" => &[("action", "requeue"), ("reason", "why"), ("task", &self.task)],
             "/admin/tasks/{id}/{action}" => &[("dispatch", "1"), ("reason", "why")],
             "/admin/tickets/{id}" => &[

@@ -101,6 +101,7 @@ async fn next(deliveries: &mut mpsc::Receiver<Delivery>, deadline: Duration) -> 
 fn id_of(delivery: &Delivery) -> Uuid {
     match &delivery.content {
         Content::Task(incoming) => incoming.task_id,
+        Content::Tracer(id) => panic!("the tracer {id}"),
         Content::Malformed(malformed) => panic!("malformed: {}", malformed.reason),
     }
 }

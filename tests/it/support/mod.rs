@@ -15,6 +15,7 @@ pub mod raw_amqp;
 pub mod site;
 pub mod store;
 pub mod stub_http;
+pub mod tracer;
 pub mod truth;
 pub mod veil;
 pub mod wait;

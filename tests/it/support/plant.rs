@@ -162,6 +162,13 @@ impl Plant {
         execute(&self.database_url, statement).await
     }
 
+    /// Sends tracers to the queue from now on.
+    pub async fn trace(&self, queue: &str) {
+        let statement = format!("UPDATE queues SET traced = true WHERE name = '{queue}'");
+        let changed = execute(&self.database_url, statement).await;
+        assert_eq!(changed, 1, "{queue} is known");
+    }
+
     /// The binary with a subcommand and this plant's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_under(&[], arguments)

@@ -9,5 +9,6 @@ mod guard;
 mod outage;
 mod process;
 mod proxy;
+mod tracers;
 mod work;
 mod workshop;

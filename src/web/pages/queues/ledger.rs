@@ -86,6 +86,12 @@ impl Row {
         self.ledger.map(|ledger| ledger.running)
     }
 
+    /// Tracers that are out; `None` when there is none.
+    pub(crate) fn tracers(&self) -> Option<i64> {
+        let tracers = self.ledger?.tracers;
+        (tracers > 0).then_some(tracers)
+    }
+
     pub(crate) fn ready(&self) -> Option<i64> {
         self.ledger?.messages_ready
     }

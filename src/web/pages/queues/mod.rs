@@ -5,6 +5,7 @@ pub(super) mod ledger;
 mod lint;
 pub(super) mod policy;
 mod show;
+mod tracer;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
             "/admin/queues/{name}/policies/{verdict}/reset",
             post(policy::let_go_on),
         )
+        .route("/admin/queues/{name}/tracer", post(tracer::switch))
 }
 
 #[derive(Deserialize)]

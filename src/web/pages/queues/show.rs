@@ -15,6 +15,7 @@ use super::{
     ledger::{self, Row},
     lint,
     policy::{self, PolicyCard},
+    tracer::TracerView,
 };
 use crate::{
     domain::{
@@ -99,6 +100,7 @@ struct QueuePage {
     described: Option<(Time, BrokerQueue)>,
     settings: Vec<Setting>,
     consumers: Vec<BrokerConsumer>,
+    tracer: TracerView,
     incidents: Vec<Card>,
     stalls: Vec<Card>,
     stalls_left: bool,
@@ -182,6 +184,7 @@ pub(super) async fn show(
             .as_ref()
             .map(|(_, told)| lint::lines(&site, &c, &queue, told))
             .unwrap_or_default(),
+        tracer: TracerView::read(&site, &name, described.as_ref()).await?,
         described,
         incidents: Card::of_incidents(&site, &c, &incidents).await?,
         stalls: Card::of_stalls(&site, &c, &stalls).await?,

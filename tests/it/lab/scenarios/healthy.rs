@@ -66,6 +66,7 @@ async fn busy(stage: &mut Stage) {
     stage.start("quick", "seldom", 1, json!({})).await;
     stage.worker("seldom", "seldom", 1).await;
     let queue = stage.queue("main");
+    stage.plant.trace(&queue).await;
     let task = move |n: usize| -> Value {
         match n % 12 {
             0 => json!({"kind": "seconds", "queue": queue, "payload": "steps=40"}),
@@ -98,6 +99,9 @@ async fn restless(stage: &mut Stage) {
         move |n| json!({"kind": "lab", "queue": queue, "payload": format!("steps={}", n % 40)}),
     );
     stage.worker("one", "main", 3).await;
+    stage.until_more_promised(1).await;
+    let queue = stage.queue("main");
+    stage.plant.trace(&queue).await;
     stage.mark();
     let began = Instant::now();
     let mut round = 0;
