@@ -3,9 +3,9 @@
 #
 #   scripts/test.sh [fast|faults|lab|browser|NAME…]
 #
-# fast leaves out the fault, model and browser tests; faults is the fault tests and the full forms of the protocol's model
-# and of the fault lab, lab the lab alone as LAB_… ask for it (docs/fault-lab.md); any other word is a filter for the names of
-# the Rust tests.
+# fast leaves out the fault, model and browser tests; faults is the fault tests and the full forms of the protocol's model,
+# the kill sweep and the fault lab, lab the lab alone as LAB_… ask for it (docs/fault-lab.md); any other word is a filter
+# for the names of the Rust tests.
 # Starts a RabbitMQ node and a PostgreSQL cluster of its own in .run/test/ and stops them at the end, however that comes;
 # the logs stay there. UNSTUCK_TEST_AMQP_URL with UNSTUCK_TEST_MANAGEMENT_URL, or UNSTUCK_TEST_POSTGRES_URL, name others
 # to use. Fails when a test fails, is skipped, or never ends.
@@ -150,8 +150,8 @@ else
     faults)
       export UNSTUCK_TEST_SOAK_S=${UNSTUCK_TEST_SOAK_S:-300}
       if [ -z "${LAB_ONLY:-}" ]; then
-        rust --test it -- faults::
-        UNSTUCK_TEST_MODEL=full rust --test it -- --nocapture model::
+        rust --test it -- --skip sweep:: faults::
+        UNSTUCK_TEST_MODEL=full UNSTUCK_TEST_SWEEP=full rust --test it -- --nocapture model:: sweep::
         export LAB_REPORT=${LAB_REPORT:-$PWD/docs/detector-report.md}
       fi
       export LAB_FORM=${LAB_FORM:-full}

@@ -13,6 +13,7 @@ mod server;
 mod soak;
 mod start;
 mod storage;
+mod sweep;
 mod uploads;
 mod worker;
 

@@ -27,6 +27,16 @@ pub struct Sent {
     pub id: Option<String>,
 }
 
+impl Sent {
+    /// Asks once for the start of the task.
+    pub async fn once(client: &Client, mut task: Value) -> Self {
+        task["start"] = json!(true);
+        let key = uuid::Uuid::new_v4().to_string();
+        let id = send(client, &key, &task).await;
+        Self { key, task, id }
+    }
+}
+
 pub struct Load {
     stop: CancellationToken,
     programs: JoinSet<Vec<Sent>>,
@@ -52,14 +62,11 @@ impl Load {
                 ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 while !stop.is_cancelled() {
                     ticks.tick().await;
-                    let mut task = make(next.fetch_add(1, Ordering::SeqCst));
-                    task["start"] = json!(true);
-                    let key = uuid::Uuid::new_v4().to_string();
-                    let id = send(&client, &key, &task).await;
-                    if id.is_some() {
+                    let one = Sent::once(&client, make(next.fetch_add(1, Ordering::SeqCst))).await;
+                    if one.id.is_some() {
                         promised.fetch_add(1, Ordering::SeqCst);
                     }
-                    sent.push(Sent { key, task, id });
+                    sent.push(one);
                 }
                 sent
             });

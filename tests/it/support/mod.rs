@@ -5,6 +5,7 @@ pub mod browser;
 pub mod chaos;
 pub mod client;
 pub mod cluster;
+pub mod death;
 pub mod finding;
 pub mod journal;
 pub mod load;

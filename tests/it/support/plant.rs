@@ -18,6 +18,7 @@ use super::{
     broker::{self, Outside},
     chaos::Chaos,
     client::{Client, PATIENCE},
+    death::Death,
     journal::Journal,
     process::{Process, kill_marked},
     store::postgres_url,
@@ -215,6 +216,13 @@ impl Plant {
         self.serve_on(self.port, wrapper).await
     }
 
+    /// The same under `death`, without waiting.
+    pub fn doomed_serve(&self, death: &Death) -> Process {
+        let mut command = self.command(&["serve"]);
+        command.env("UNSTUCK_LISTEN", format!("127.0.0.1:{}", self.port));
+        self.spawn("serve", death.of(&command))
+    }
+
     /// Starts one more `unstuck serve`.
     pub async fn serve_beside(&self) -> Serve {
         self.serve_on(free_port(), &[]).await
@@ -251,11 +259,20 @@ impl Plant {
 
     /// The same with these variables set over the plant's.
     pub fn worker_at(&self, queue: &str, flags: &[&str], settings: &[(&str, &str)]) -> Process {
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/program.sh");
-        let arguments = [&["worker", "--queue", queue][..], flags, &["--exec", program]].concat();
-        let mut command = self.command(&arguments);
+        let mut command = self.working(queue, flags);
         command.envs(settings.iter().copied());
         self.spawn("worker", command)
+    }
+
+    /// A worker under `death`.
+    pub fn doomed_worker(&self, queue: &str, death: &Death) -> Process {
+        self.spawn("worker", death.of(&self.working(queue, &["--concurrency", "2"])))
+    }
+
+    fn working(&self, queue: &str, flags: &[&str]) -> Command {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/program.sh");
+        let arguments = [&["worker", "--queue", queue][..], flags, &["--exec", program]].concat();
+        self.command(&arguments)
     }
 
     fn journal_path(&self) -> PathBuf {

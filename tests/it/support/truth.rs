@@ -218,7 +218,8 @@ async fn one_end_each(plant: &Plant) {
     }
 }
 
-async fn sound(plant: &Plant) {
+/// The database file is whole.
+pub async fn sound(plant: &Plant) {
     if plant.database_url.starts_with("sqlite") {
         let mut connection = SqliteConnection::connect(&plant.database_url)
             .await
