@@ -62,7 +62,10 @@ fn matched<'a>(
         let from_ms = from_ms(stage, truth);
         for subject in stage.subjects(truth.on) {
             let fits = |one: &&Said| {
-                one.verdict == truth.verdict.as_str() && one.about == subject && one.opened_ms >= from_ms
+                one.verdict == truth.verdict.as_str()
+                    && truth.form.is_none_or(|form| one.variant == form)
+                    && one.about == subject
+                    && one.opened_ms >= from_ms
             };
             all.push((at, subject.clone(), said.iter().find(fits)));
         }
@@ -130,6 +133,7 @@ pub fn judge(scenario: &Scenario, stage: &Stage, said: &[Said]) -> (Vec<Cell>, V
     for one in said {
         let expected = scenario.truths.iter().any(|truth| {
             one.verdict == truth.verdict.as_str()
+                && truth.form.is_none_or(|form| one.variant == form)
                 && one.opened_ms >= from_ms(stage, truth)
                 && (stage.subjects(truth.on).contains(&one.about) || is_worker(&one.about))
         });

@@ -37,6 +37,8 @@ pub struct Truth {
     pub verdict: Verdict,
     pub on: On,
     pub within_s: u64,
+    /// The form of the verdict, where it matters which.
+    pub form: Option<&'static str>,
     /// It is told on after the remedy, too: nothing undoes what happened.
     pub stays: bool,
 }
@@ -47,8 +49,15 @@ impl Truth {
             verdict,
             on,
             within_s,
+            form: None,
             stays: false,
         }
+    }
+
+    /// Said in this form.
+    pub const fn as_form(mut self, form: &'static str) -> Self {
+        self.form = Some(form);
+        self
     }
 
     pub const fn stays(mut self) -> Self {

@@ -27,6 +27,7 @@ use crate::support::{
     load::{Load, promised_at_last},
     node::Node,
     plant::{Engine, Plant, Serve},
+    policy,
     process::Process,
     veil::Veil,
     wait::eventually,
@@ -35,6 +36,7 @@ use crate::support::{
 pub struct Stage {
     pub client: Client,
     pub dice: Dice,
+    pub queue_type: &'static str,
     /// On `Ground::Proxied`.
     pub chaos: Option<Chaos>,
     /// On `Ground::Veiled`.
@@ -98,6 +100,7 @@ impl Stage {
             client: plant.client(),
             plant,
             dice,
+            queue_type: variant.queue_type,
             chaos,
             veil,
             node,
@@ -392,6 +395,23 @@ impl Stage {
         let queue = self.queue(queue);
         let (_, body) = self.outside().await.take(&queue).await.expect("a message");
         String::from_utf8(body).expect("an id")
+    }
+
+    /// Gives the queue alone a policy, whether it is there yet or not.
+    pub async fn set_policy(&mut self, queue: &'static str, definition: Value) {
+        let queue = self.queue(queue);
+        policy::set(self.plant.management_url(), &queue, definition).await;
+    }
+
+    pub async fn delete_policy(&mut self, queue: &'static str) {
+        let queue = self.queue(queue);
+        policy::delete(self.plant.management_url(), &queue).await;
+    }
+
+    /// Waits until the queue's dead-letter queue holds so many.
+    pub async fn until_dead(&mut self, queue: &'static str, count: u32) {
+        let dead = format!("{}.dead", self.queue(queue));
+        self.outside().await.until_ready(&dead, count).await;
     }
 
     // --- what was said

@@ -129,6 +129,19 @@ impl Outside {
         Some((got.delivery.properties.clone(), got.delivery.data.clone()))
     }
 
+    /// Takes one message and refuses it for good; None when the queue is empty.
+    pub async fn reject(&self, queue: &str) -> Option<()> {
+        let channel = self.channel().await;
+        let got = channel
+            .basic_get(queue.into(), BasicGetOptions { no_ack: false })
+            .await
+            .expect("got")?;
+        let options = BasicRejectOptions { requeue: false };
+        got.delivery.acker.reject(options).await.expect("rejected");
+        channel.close(200, "done".into()).await.expect("closed");
+        Some(())
+    }
+
     pub async fn purge(&self, queue: &str) {
         self.channel()
             .await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -19,6 +20,10 @@ struct Shared {
     target: String,
     refusing: watch::Sender<bool>,
     swallowing: watch::Sender<bool>,
+    /// The broker's bytes alone.
+    muting: watch::Sender<bool>,
+    /// In milliseconds, each way.
+    delay_ms: AtomicU32,
     /// Changed to cut every connection.
     cut: watch::Sender<u32>,
     confirms_to_drop: AtomicU32,
@@ -48,6 +53,8 @@ impl Chaos {
             ),
             refusing: watch::Sender::new(false),
             swallowing: watch::Sender::new(false),
+            muting: watch::Sender::new(false),
+            delay_ms: AtomicU32::new(0),
             cut: watch::Sender::new(0),
             confirms_to_drop: AtomicU32::new(0),
             confirms_to_cut: AtomicU32::new(0),
@@ -81,6 +88,17 @@ impl Chaos {
     /// Swallows every byte both ways while keeping connections open, old and new; what came meanwhile follows later.
     pub fn swallow(&self, swallowing: bool) {
         self.shared.swallowing.send_replace(swallowing);
+    }
+
+    /// Holds back what the broker says, on connections old and new, while it goes on hearing us; it follows later.
+    pub fn mute(&self, muting: bool) {
+        self.shared.muting.send_replace(muting);
+    }
+
+    /// Passes everything on so much later, each way, and no more than one read at a time.
+    pub fn delay(&self, delay: Duration) {
+        let ms = u32::try_from(delay.as_millis()).expect("a short delay");
+        self.shared.delay_ms.store(ms, Ordering::SeqCst);
     }
 
     /// Keeps the broker's next confirms to itself.
@@ -161,16 +179,27 @@ impl Chaos {
     /// Ends when either side hung up or the connection is to be cut.
     async fn pump(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way) -> std::io::Result<()> {
         let mut swallowing = self.shared.swallowing.subscribe();
+        let mut muting = self.shared.muting.subscribe();
         let mut waiting = Vec::new();
         let mut greeted = way == Way::ToClient;
         loop {
             if from.read_buf(&mut waiting).await? == 0 {
                 return Ok(());
             }
+            let delay_ms = self.shared.delay_ms.load(Ordering::SeqCst);
+            if delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(delay_ms.into())).await;
+            }
             swallowing
                 .wait_for(|swallowing| !swallowing)
                 .await
                 .expect("the sender lives as long as we do");
+            if way == Way::ToClient {
+                muting
+                    .wait_for(|muting| !muting)
+                    .await
+                    .expect("the sender lives as long as we do");
+            }
             while let Some(length) = whole_frame(&waiting, greeted) {
                 greeted = true;
                 let frame: Vec<u8> = waiting.drain(..length).collect();

@@ -5,6 +5,7 @@
 #
 # Lines are appended whole, so that their order in the file is the order in which things happened.
 # The payload is a JSON text of shell assignments:
+#   progress=N   reports so many per cent before anything else
 #   before=NAME  waits for the file $JOURNAL.NAME before it begins
 #   steps=N      takes N steps of 50 ms
 #   hold=NAME    takes steps until there is a file $JOURNAL.NAME
@@ -12,16 +13,18 @@
 #   after=NAME   waits for the file $JOURNAL.NAME once everything is done
 #   deaf=1       does not end on SIGTERM
 #   exit=N       its exit status
+#   die=NAME     sends itself this signal instead of ending
 
 note() { echo "$1 $UNSTUCK_TASK_ID $UNSTUCK_ATTEMPT $$" >>"$JOURNAL"; }
 
-before='' steps=0 hold='' good=1 after='' deaf='' exit=0
+progress='' before='' steps=0 hold='' good=1 after='' deaf='' exit=0 die=''
 read -r line || [ -n "$line" ] || line=
 case $line in '"'*'"')
   line=${line#?}
   eval "${line%?}"
   ;;
 esac
+[ -z "$progress" ] || echo "::progress $progress" >&2
 trap 'note TERM; [ -n "$deaf" ] || exit 143' TERM
 
 while [ -n "$before" ] && [ ! -e "$JOURNAL.$before" ]; do sleep 0.05; done
@@ -37,6 +40,7 @@ if [ "$UNSTUCK_ATTEMPT" -lt "$good" ]; then
 fi
 note END
 while [ -n "$after" ] && [ ! -e "$JOURNAL.$after" ]; do sleep 0.05; done
+[ -z "$die" ] || kill -s "$die" $$
 [ "$exit" = 0 ] || echo "told to fail" >&2
 echo "{\"attempt\": $UNSTUCK_ATTEMPT}"
 exit "$exit"

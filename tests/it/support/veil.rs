@@ -2,7 +2,7 @@
 //! of the world stays.
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
 };
@@ -18,6 +18,8 @@ pub enum Mode {
     Refuse,
     /// Something else answers in the server's place.
     Answer(Answer),
+    /// The server itself, with this text of its answers replaced by one as long.
+    Retold(String, String),
 }
 
 /// Lives as long as the runtime it was made in.
@@ -66,6 +68,11 @@ async fn serve(mut client: TcpStream, target: String, mut seen: watch::Receiver<
                     copy_bidirectional(&mut client, &mut server).await.ok();
                 }
             }
+            Mode::Retold(said, told) => {
+                if let Ok(server) = TcpStream::connect(target).await {
+                    retell(client, server, &said, &told).await.ok();
+                }
+            }
             Mode::Refuse => {}
             Mode::Answer(answer) => {
                 give(client, answer).await.ok();
@@ -75,5 +82,33 @@ async fn serve(mut client: TcpStream, target: String, mut seen: watch::Receiver<
     tokio::select! {
         () = serving => {}
         _ = seen.changed() => {}
+    }
+}
+
+/// Passes everything on, with `told` in place of `said` on the way back. A text that two reads tear apart is let through:
+/// what is retold stands near the beginning of short answers.
+async fn retell(client: TcpStream, server: TcpStream, said: &str, told: &str) -> std::io::Result<()> {
+    assert_eq!(said.len(), told.len(), "the answer's length was sent before");
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answers = async {
+        let mut bytes = vec![0; 65_536];
+        loop {
+            let read = from_server.read(&mut bytes).await?;
+            if read == 0 {
+                return Ok::<(), std::io::Error>(());
+            }
+            let answer = &mut bytes[..read];
+            for at in 0..read.saturating_sub(said.len() - 1) {
+                if answer[at..].starts_with(said.as_bytes()) {
+                    answer[at..at + said.len()].copy_from_slice(told.as_bytes());
+                }
+            }
+            to_client.write_all(answer).await?;
+        }
+    };
+    tokio::select! {
+        asked = copy(&mut from_client, &mut to_server) => asked.map(drop),
+        answered = answers => answered,
     }
 }

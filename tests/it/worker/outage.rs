@@ -9,7 +9,6 @@ use std::{
 };
 
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 use tokio::{sync::Notify, time::timeout};
 use unstuck::{
     domain::task::{AttemptOutcome, State},
@@ -20,19 +19,7 @@ use super::{
     proxy::{Proxy, detour},
     workshop::{LEASE, PATIENCE, Workshop, start},
 };
-use crate::support::{broker, wait::eventually};
-
-/// Holds SQLite's write lock, as a stuck process would; dropping the connection lets it go.
-async fn lock(shop: &Workshop) -> SqliteConnection {
-    let mut connection = SqliteConnection::connect(&shop.database_url)
-        .await
-        .expect("connected");
-    eventually(PATIENCE, "the lock is ours", async || {
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await.ok()
-    })
-    .await;
-    connection
-}
+use crate::support::{broker, lock::Lock, wait::eventually};
 
 #[tokio::test]
 async fn a_handler_is_stopped_before_its_lease_ends_and_the_task_is_handed_back_later() {
@@ -51,7 +38,7 @@ async fn a_handler_is_stopped_before_its_lease_ends_and_the_task_is_handed_back_
     let worker = start(shop.builder().handle("x", handler));
     let id = shop.send("x", json!(1)).await;
     shop.until(id, State::Running).await;
-    let locked = lock(&shop).await;
+    let locked = Lock::take(&shop.database_url).await;
     let renewed_at = Instant::now();
     eventually(PATIENCE, "the handler stopped", async || {
         (!runs.load(Ordering::SeqCst)).then_some(())
@@ -62,7 +49,7 @@ async fn a_handler_is_stopped_before_its_lease_ends_and_the_task_is_handed_back_
         "stopped after {:?}",
         renewed_at.elapsed()
     );
-    locked.close().await.expect("let go");
+    locked.release().await;
     let view = shop.until(id, State::Queued).await;
     assert_eq!((view.task.dispatch, view.task.tries), (2, 0));
     assert_eq!(shop.attempts(id).await[0].outcome, Some(AttemptOutcome::Released));
@@ -86,7 +73,7 @@ async fn a_message_is_held_until_the_database_answers_and_a_finished_result_is_n
     let first = shop.send("x", json!(1)).await;
     shop.until(first, State::Succeeded).await;
     let second = shop.task("x", json!(2)).await;
-    let locked = lock(&shop).await;
+    let locked = Lock::take(&shop.database_url).await;
     shop.message(second, "x", 1).await;
     eventually(Duration::from_secs(60), "consuming is paused", async || {
         let (ready, consumers) = shop.outside.look(&shop.queue).await?;
@@ -94,7 +81,7 @@ async fn a_message_is_held_until_the_database_answers_and_a_finished_result_is_n
         (ready == 0 && consumers == 0).then_some(())
     })
     .await;
-    locked.close().await.expect("let go");
+    locked.release().await;
     shop.until(second, State::Succeeded).await;
     assert_eq!(
         shop.attempts(second).await.len(),

@@ -51,6 +51,18 @@ pub const ALL: &[Scenario] = &[
         quiet_s: 5,
         remedy: |stage| Box::pin(part(stage)),
     },
+    Scenario {
+        id: "F68",
+        name: "tasks run for many leases, one without a word, one with slow progress",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(run_long(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 60,
+        remedy: |stage| Box::pin(finish(stage)),
+    },
 ];
 
 async fn ignore_cancel(stage: &mut Stage) {
@@ -109,4 +121,15 @@ async fn run_twice(stage: &mut Stage) {
 async fn part(stage: &mut Stage) {
     stage.plant.open("go");
     stage.let_go("twice");
+}
+
+async fn run_long(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 2).await;
+    stage.start_held("held", "main", 1).await;
+    let slow = json!({"payload": "progress=1 hold=held"});
+    stage.start("slow", "main", 1, slow).await;
+    stage.until_running("held").await;
+    stage.until_running("slow").await;
+    stage.mark();
 }

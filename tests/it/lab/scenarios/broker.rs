@@ -1,5 +1,8 @@
 //! A broker that dies, hangs, runs out of memory, forgets everything, or is out of reach.
 
+use std::time::Duration;
+
+use lapin::types::AMQPValue;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
@@ -9,7 +12,11 @@ use crate::{
         scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
         stage::Stage,
     },
-    support::{client::PATIENCE, wait::eventually},
+    support::{
+        client::PATIENCE,
+        veil::{Mode, Veil},
+        wait::eventually,
+    },
 };
 
 /// The grace, and 20 s.
@@ -142,6 +149,19 @@ pub const ALL: &[Scenario] = &[
         remedy: |stage| Box::pin(forgive_consumers(stage)),
     },
     Scenario {
+        id: "F39b",
+        name: "a task runs into a consumer timeout that the broker tells, and is taken back",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(near_the_timeout(stage)),
+        truths: &[Truth::new(AckDeadline, On::Tasks("held"), 12)],
+        // The copy that the broker hands out is thrown away when its worker has a hand free.
+        may: &[May::new(LedgerOver, On::Queue("main"))],
+        quiet_s: 25,
+        remedy: |stage| Box::pin(forgive_consumers(stage)),
+    },
+    Scenario {
         id: "F65",
         name: "the broker's statistics stand still while hundreds of messages come and go",
         ground: Ground::Node,
@@ -178,6 +198,50 @@ async fn forgive_consumers(stage: &mut Stage) {
     ];
     set_node(stage, &usual).await;
     stage.plant.open("held");
+}
+
+/// How long the broker lets a consumer hold a message.
+const TIMEOUT_MS: u32 = 40_000;
+
+async fn near_the_timeout(stage: &mut Stage) {
+    let timeout = TIMEOUT_MS.to_string();
+    set_node(
+        stage,
+        &[
+            ("consumer_timeout", timeout.as_str()),
+            ("channel_tick_interval", "1000"),
+        ],
+    )
+    .await;
+    // RabbitMQ before 3.12 has the node's timeout alone, and takes a queue's argument without heeding it. So the argument
+    // says what the node does, and the version is one that would heed it.
+    let version = stage.node().ctl(&["eval", "rabbit_misc:version()."]).await;
+    let version = version.trim().trim_matches('"').to_owned();
+    let heeding = format!("3.12.{:0>1$}", 0, version.len() - "3.12.".len());
+    let veil = Veil::before(stage.plant.management_url()).await;
+    veil.set(Mode::Retold(version, heeding));
+    stage.plant.watch_through(&veil);
+    stage.veil = Some(veil);
+    let queue = stage.queue("main");
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    let dead = format!("{queue}.dead");
+    let mut arguments = vec![
+        ("x-queue-type", text(stage.queue_type)),
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(&dead)),
+        ("x-consumer-timeout", AMQPValue::LongUInt(TIMEOUT_MS)),
+    ];
+    if stage.queue_type == "quorum" {
+        arguments.push(("x-delivery-limit", AMQPValue::LongUInt(10_000)));
+    }
+    stage.outside().await.declare(&queue, &arguments).await;
+    stage.serve().await;
+    stage.worker("one", "main", 1).await;
+    stage.start_held("held", "main", 1).await;
+    stage.until_running("held").await;
+    // The fault itself is that time goes by, until a fifth of it is left.
+    tokio::time::sleep(Duration::from_millis((TIMEOUT_MS / 10 * 8).into())).await;
+    stage.mark();
 }
 
 async fn stand_still(stage: &mut Stage) {

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
 
-use crate::lab::{
-    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
-    stage::Stage,
+use crate::{
+    lab::{
+        scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+        stage::Stage,
+    },
+    support::lock::Lock,
 };
 
 pub const ALL: &[Scenario] = &[
@@ -45,6 +49,43 @@ pub const ALL: &[Scenario] = &[
         may: &[May::new(LedgerShort, On::Queue("main"))],
         quiet_s: 5,
         remedy: |stage| Box::pin(mend(stage)),
+    },
+    Scenario {
+        id: "C3",
+        name: "a worker freezes, another queue's messages are refused, and the database is locked for a moment",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(freeze_refuse_lock(stage)),
+        truths: &[
+            Truth::new(WorkerSilent, On::Tasks("frozen"), 5 + 25),
+            Truth::new(WorkerLost, On::Tasks("frozen"), 60),
+            Truth::new(DeadLettered, On::Tasks("refused"), 60).as_form("rejected"),
+        ],
+        // Until its letter is seen.
+        may: &[
+            May::new(MessageLost, On::Tasks("refused")),
+            May::new(LedgerShort, On::Queue("refused")),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(thaw_and_redrive(stage)),
+    },
+    Scenario {
+        id: "C4",
+        name: "the broker goes out of reach, and the only worker dies meanwhile",
+        ground: Ground::Proxied,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(cut_off_and_die(stage)),
+        truths: &[Truth::new(Unpublished, On::Tasks("waiting"), 15 + 20)],
+        // Workers are not judged while no queue can be seen, nor for 10 s afterwards.
+        // On a busy machine the worker may have handed its tasks back before it died; then they wait, too.
+        may: &[
+            May::new(WorkerLost, On::Tasks("orphan")),
+            May::new(Unpublished, On::Tasks("orphan")),
+        ],
+        quiet_s: 10,
+        remedy: |stage| Box::pin(reach_and_work(stage)),
     },
 ];
 
@@ -138,4 +179,65 @@ async fn die_purge_restart(stage: &mut Stage) {
 async fn mend(stage: &mut Stage) {
     stage.plant.open("held");
     stage.requeue("purged").await;
+}
+
+async fn freeze_refuse_lock(stage: &mut Stage) {
+    stage.serve().await;
+    let queue = stage.queue("healthy");
+    stage.worker("healthy", "healthy", 2).await;
+    stage.load(
+        700,
+        move |_| json!({"kind": "lab", "queue": queue, "payload": "steps=2"}),
+    );
+    stage.worker("sleeper", "frozen", 2).await;
+    stage
+        .start("frozen", "frozen", 2, json!({"payload": "before=held"}))
+        .await;
+    stage.until_running("frozen").await;
+    stage.until_listed("frozen", 1).await;
+    let count = stage.dice.roll(1, 4);
+    stage.start("refused", "refused", count, json!({})).await;
+    stage.until_published("refused").await;
+    stage.until_ready("refused", count).await;
+    stage.signal("sleeper", Signal::SIGSTOP);
+    stage.mark();
+    let (outside, queue) = (stage.outside().await, stage.queue("refused"));
+    while outside.reject(&queue).await.is_some() {}
+    let lock = Lock::take(&stage.plant.database_url).await;
+    let span = Duration::from_millis(stage.dice.roll(1_000, 3_000));
+    tokio::time::sleep(span).await;
+    lock.release().await;
+}
+
+async fn thaw_and_redrive(stage: &mut Stage) {
+    stage.stop_load().await;
+    stage.plant.open("held");
+    stage.worker("of the frozen", "frozen", 2).await;
+    stage
+        .until("frozen", "done", |task| task["state"] == "succeeded")
+        .await;
+    stage.signal("sleeper", Signal::SIGCONT);
+    stage.requeue("refused").await;
+    stage.worker("of the refused", "refused", 2).await;
+}
+
+async fn cut_off_and_die(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("victim", "main", 2).await;
+    stage
+        .start("orphan", "main", 2, json!({"payload": "before=held"}))
+        .await;
+    stage.until_running("orphan").await;
+    stage.until_listed("main", 1).await;
+    stage.chaos().go_away();
+    let count = stage.dice.roll(1, 4);
+    stage.start("waiting", "main", count, json!({})).await;
+    stage.kill("victim");
+    stage.mark();
+}
+
+async fn reach_and_work(stage: &mut Stage) {
+    stage.chaos().come_back();
+    stage.plant.open("held");
+    stage.worker("another", "main", 4).await;
 }

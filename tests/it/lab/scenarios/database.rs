@@ -1,15 +1,23 @@
 //! Servers and databases that go away and come back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
 
-use crate::lab::{
-    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
-    stage::Stage,
+use crate::{
+    lab::{
+        scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+        stage::Stage,
+    },
+    support::lock::Lock,
 };
+
+/// A lock that nobody notices.
+const BRIEF: Duration = Duration::from_secs(3);
+/// Five seconds for the lock, behind one who waits as long, and what a busy test machine adds.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -46,6 +54,34 @@ pub const ALL: &[Scenario] = &[
         inject: |stage| Box::pin(database_away(stage)),
         truths: &[],
         // The worker gave its tasks up, and takes them again once the message is back.
+        may: &[
+            May::new(WorkerSilent, On::Tasks("held")),
+            May::new(WorkerLost, On::Tasks("held")),
+        ],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F51",
+        name: "somebody holds the database's lock for three seconds, and for longer",
+        ground: Ground::Shared,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(lock_briefly(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F47",
+        name: "somebody holds the database's lock for longer than a lease",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(lock_past_the_lease(stage)),
+        truths: &[],
+        // The worker gave its tasks up, and takes them again.
         may: &[
             May::new(WorkerSilent, On::Tasks("held")),
             May::new(WorkerLost, On::Tasks("held")),
@@ -121,6 +157,53 @@ async fn work(stage: &mut Stage) {
     if stage.workers.is_empty() {
         stage.worker("one", "main", 4).await;
     }
+}
+
+/// Holds the lock so long; meanwhile the site answers everybody, and gives those who write what they asked for as soon as
+/// it can, or a refusal in time.
+async fn lock_for(stage: &mut Stage, span: Duration) {
+    let lock = Lock::take(&stage.plant.database_url).await;
+    let held = tokio::spawn(async move {
+        tokio::time::sleep(span).await;
+        lock.release().await;
+    });
+    while !held.is_finished() {
+        assert_eq!(stage.client.get("/healthz").await.status, 200, "it lives on");
+        let (asked, queue) = (Instant::now(), stage.queue("main"));
+        let task = json!({"kind": "lab", "queue": queue});
+        let status = stage.client.post("/api/v1/tasks", task).await.status;
+        let waited = asked.elapsed();
+        assert!(waited < ANSWERED_WITHIN, "answered after {waited:?}");
+        assert!(status == 201 || (status == 503 && span > BRIEF), "{status}");
+    }
+    held.await.expect("let go");
+}
+
+async fn lock_briefly(stage: &mut Stage) {
+    busy(stage).await;
+    lock_for(stage, BRIEF).await;
+    stage.until_more_promised(5).await;
+    // Its program ends while nothing can be written.
+    stage
+        .start("ending", "main", 1, json!({"payload": "steps=60"}))
+        .await;
+    stage.until_running("ending").await;
+    lock_for(stage, Duration::from_secs(9)).await;
+    stage
+        .until("ending", "done", |task| task["state"] == "succeeded")
+        .await;
+    stage.mark();
+    for task in [stage.ids("held"), stage.ids("ending")].concat() {
+        let attempt = stage.client.task(&task).await["attempt"].clone();
+        assert_eq!(attempt, 1, "nobody lost a lease, nor a result");
+    }
+}
+
+async fn lock_past_the_lease(stage: &mut Stage) {
+    busy(stage).await;
+    lock_for(stage, Duration::from_secs(15)).await;
+    stage.mark();
+    stage.until_more_promised(5).await;
 }
 
 async fn freeze_leader(stage: &mut Stage) {

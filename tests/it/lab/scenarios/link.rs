@@ -7,7 +7,7 @@ use unstuck::domain::finding::Verdict::*;
 
 use crate::{
     lab::{
-        scenario::{Ground, May, On, Only, Pace, Scenario},
+        scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
         stage::Stage,
     },
     support::{chaos::Chaos, wait::eventually},
@@ -50,6 +50,31 @@ pub const ALL: &[Scenario] = &[
         may: &[],
         quiet_s: 20,
         remedy: |stage| Box::pin(end(stage)),
+    },
+    Scenario {
+        id: "F20",
+        name: "every word to the broker and back is half a second late",
+        ground: Ground::Proxied,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(slow_down(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(speed_up(stage)),
+    },
+    Scenario {
+        id: "F22",
+        name: "the broker hears us and is not heard: messages go out, and no confirm comes",
+        ground: Ground::Proxied,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(mute(stage)),
+        truths: &[Truth::new(Unpublished, On::Tasks("unconfirmed"), 15 + 20)],
+        // The copies of each try wait for a worker that discards them.
+        may: &[May::new(LedgerOver, On::Queue("main")).afterwards()],
+        quiet_s: 10,
+        remedy: |stage| Box::pin(unmute(stage)),
     },
 ];
 
@@ -107,5 +132,34 @@ async fn reset_again_and_again(stage: &mut Stage) {
 
 async fn end(stage: &mut Stage) {
     stage.stop_load().await;
+    stage.plant.open("held");
+}
+
+async fn slow_down(stage: &mut Stage) {
+    work(stage).await;
+    stage.until_more_promised(5).await;
+    stage.chaos().delay(Duration::from_millis(500));
+    stage.until_more_promised(20).await;
+    stage.mark();
+}
+
+async fn speed_up(stage: &mut Stage) {
+    stage.chaos().delay(Duration::ZERO);
+    end(stage).await;
+}
+
+async fn mute(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 1).await;
+    stage.start_held("held", "main", 1).await;
+    stage.until_running("held").await;
+    stage.chaos().mute(true);
+    let count = stage.dice.roll(1, 4);
+    stage.start("unconfirmed", "main", count, json!({})).await;
+    stage.mark();
+}
+
+async fn unmute(stage: &mut Stage) {
+    stage.chaos().mute(false);
     stage.plant.open("held");
 }

@@ -3,9 +3,12 @@
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
 
-use crate::lab::{
-    scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
-    stage::Stage,
+use crate::{
+    lab::{
+        scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
+        stage::Stage,
+    },
+    support::policy,
 };
 
 /// A settled task's loss shows at most so late.
@@ -350,45 +353,21 @@ async fn delete_mismatched(stage: &mut Stage) {
     stage.outside().await.delete_only(&queue).await;
 }
 
-/// The address of a policy for this scenario's queue alone.
-fn policy(stage: &mut Stage) -> String {
-    let (base, queue) = (
-        stage.plant.management_url().trim_end_matches('/').to_owned(),
-        stage.queue("main"),
-    );
-    format!("{base}/api/policies/%2f/{queue}")
-}
-
 async fn fill(stage: &mut Stage) {
     stage.serve().await;
     waiting(stage, "first", 1).await;
     stage.until_ready("main", 1).await;
-    let (url, queue) = (policy(stage), stage.queue("main"));
-    let full = json!({
-        "pattern": format!("^{}$", queue.replace('.', "\\.")), "apply-to": "queues",
-        "definition": {"max-length": 1, "overflow": "reject-publish"},
-    });
-    let http = reqwest::Client::new();
-    let set = http.put(url).json(&full).send().await.expect("answered");
-    assert!(set.status().is_success(), "{}", set.status());
-    // The queue takes a policy on by itself; a message that it still accepts pushes none of ours out.
-    let base = stage.plant.management_url().trim_end_matches('/').to_owned();
-    crate::support::wait::eventually(crate::support::client::PATIENCE, "the policy holds", async || {
-        let row = http
-            .get(format!("{base}/api/queues/%2f/{queue}"))
-            .send()
-            .await
-            .ok()?;
-        let row: serde_json::Value = serde_json::from_str(&row.text().await.ok()?).ok()?;
-        row["policy"].is_string().then_some(())
-    })
-    .await;
+    stage
+        .set_policy("main", json!({"max-length": 1, "overflow": "reject-publish"}))
+        .await;
+    // A message that the queue still accepts would push none of ours out.
+    let queue = stage.queue("main");
+    policy::until_it_holds(stage.plant.management_url(), &queue).await;
     stage.start("held up", "main", 3, json!({})).await;
     stage.mark();
 }
 
 async fn make_room(stage: &mut Stage) {
-    let deleted = reqwest::Client::new().delete(policy(stage)).send().await;
-    assert!(deleted.expect("answered").status().is_success());
+    stage.delete_policy("main").await;
     stage.worker("one", "main", 4).await;
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod broker;
 mod compound;
 mod database;
+mod dead;
 mod healthy;
 mod link;
 mod management;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<&'static Scenario> {
         compound::ALL,
         link::ALL,
         message::ALL,
+        dead::ALL,
         worker::ALL,
         database::ALL,
         management::ALL,

@@ -1,5 +1,7 @@
 //! Workers that die, freeze, and lose a link.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use serde_json::json;
 use unstuck::domain::finding::Verdict::*;
@@ -111,6 +113,30 @@ pub const ALL: &[Scenario] = &[
         may: &[],
         quiet_s: 15,
         remedy: |stage| Box::pin(nothing(stage)),
+    },
+    Scenario {
+        id: "F30",
+        name: "a worker that hardly gets to run beats late, and in time",
+        ground: Ground::Shared,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(starve(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 15,
+        remedy: |stage| Box::pin(open(stage)),
+    },
+    Scenario {
+        id: "F31",
+        name: "programs fail, abort and are killed as a machine out of memory kills them",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(fail(stage)),
+        truths: &[],
+        may: &[],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(open(stage)),
     },
 ];
 
@@ -265,4 +291,38 @@ async fn rolling(stage: &mut Stage) {
 
 async fn nothing(stage: &mut Stage) {
     stage.stop_load().await;
+}
+
+async fn starve(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 2).await;
+    stage.start_held("held", "main", 2).await;
+    stage.until_running("held").await;
+    stage.until_listed("main", 1).await;
+    stage.mark();
+    for _ in 0..4 {
+        stage.signal("one", Signal::SIGSTOP);
+        // The fault itself: less than a lease, and than the broker's patience with a silent client.
+        let frozen = stage.dice.roll(5_000, 8_000);
+        tokio::time::sleep(Duration::from_millis(frozen)).await;
+        stage.signal("one", Signal::SIGCONT);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn fail(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 3).await;
+    stage.start_held("held", "main", 1).await;
+    for (label, payload) in [
+        ("exited", "exit=1"),
+        ("aborted", "die=ABRT"),
+        ("killed", "steps=3 die=KILL"),
+    ] {
+        stage.start(label, "main", 2, json!({"payload": payload})).await;
+        stage
+            .until(label, "failed", |task| task["state"] == "failed")
+            .await;
+    }
+    stage.mark();
 }
