@@ -34,7 +34,7 @@ pub async fn report(database: &Database) {
     let broker = BrokerConfig::parse(&amqp_url(), management.as_deref()).expect("a broker");
     let publisher = Publisher::spawn(broker.clone());
     let queue = format!("bench.detect.{}", uuid::Uuid::new_v4().simple());
-    let mut detector = Detector::spawn(store.clone(), &broker, publisher.link(), EVERY, None);
+    let mut detector = Detector::spawn(store.clone(), &broker, publisher.clone(), EVERY, None);
     let mut medians = Vec::new();
     let mut waiting = 0;
     for size in [FEW, MANY] {

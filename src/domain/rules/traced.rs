@@ -248,8 +248,10 @@ pub fn is_due(
     let takes = settings.is_some_and(|settings| settings.obstacle.is_none())
         && *publishing == Publishing::Open
         && tracers.out.is_none();
+    // One that is given up may lie there still; then a task's message is behind it.
     let worked = sample.numbers.presence == Presence::Here
-        && sample.ready_for_tasks().is_some_and(|ready| ready > 0)
+        && sample.numbers.ready.is_some_and(|ready| ready.value > 0)
+        && sample.facts.waiting > 0
         && sample
             .numbers
             .consumers

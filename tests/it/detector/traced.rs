@@ -3,7 +3,8 @@
 use unstuck::domain::{
     evidence::{Figure, Source},
     finding::{Confidence, Variant, Verdict},
-    observation::{AckTimeout, Presence, Publishing, QueueSettings, Sample},
+    observation::{Presence, Publishing, QueueSettings, Sample},
+    queue_setup::AckTimeout,
     rules::{
         overtaken::Oldest,
         traced::{Proof, Trail, given_up, is_due, overtaken_from, traced},
@@ -293,7 +294,7 @@ fn after_a_refusal_the_next_two_tracers_prove_it() {
 
 /// A queue that wants a tracer: messages wait, consumers are there, and none was sent yet.
 fn wanting() -> Sample {
-    sample(0, false, 3, 1)
+    with(sample(0, false, 3, 1), |sample| sample.facts.waiting = 3)
 }
 
 fn settings(obstacle: Option<Obstacle>) -> QueueSettings {
@@ -325,11 +326,8 @@ fn a_tracer_is_sent_behind_a_backlog_once_a_minute_and_one_at_a_time() {
     assert!(!due(&wanting(), Some(&plain), &out, &trail), "one is out");
     let nothing = sample(0, false, 0, 1);
     assert!(!due(&nothing, Some(&plain), &none, &trail), "nothing waits");
-    let alone = with(wanting(), |sample| sample.facts.tracers_at_most = 3);
-    assert!(
-        !due(&alone, Some(&plain), &none, &trail),
-        "what waits may be tracers"
-    );
+    let alone = with(wanting(), |sample| sample.facts.waiting = 0);
+    assert!(!due(&alone, Some(&plain), &none, &trail), "no task waits");
     let deserted = with(wanting(), |sample| consumers(sample, 0));
     assert!(
         !due(&deserted, Some(&plain), &none, &trail),
@@ -368,6 +366,7 @@ fn the_tracer_that_completes_a_proof_is_sent_sooner_when_there_is_something_to_p
     };
     let waits_since = |published: i64| {
         with(sample(25_000, false, 3, 1), |sample| {
+            sample.facts.waiting = 3;
             sample.facts.oldest_published_at = Some(at(published));
         })
     };

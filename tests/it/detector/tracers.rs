@@ -21,7 +21,7 @@ use unstuck::{
 use uuid::Uuid;
 
 use super::real::{BOTH, Scene};
-use crate::support::broker::Outside;
+use crate::support::{broker::Outside, wait::eventually};
 
 /// A worker that does as the test says.
 struct Hand {
@@ -152,7 +152,7 @@ impl Scene {
         // Settings come with the statistics, some seconds after the queue.
         let told = |queue: &QueueReading| {
             queue.detail.as_ref().is_some_and(|detail| {
-                detail.policy_definition.is_some() && detail.counters.redeliver.is_some()
+                detail.setup.policy_definition.is_some() && detail.counters.redeliver.is_some()
             })
         };
         self.reads("its settings and redeliveries are told", told).await;
@@ -180,6 +180,17 @@ impl Scene {
             }
         }
         panic!("no tracer was sent");
+    }
+
+    /// Looks until the broker lists consumers that may hold `prefetch` messages in all: its list is some seconds late, by
+    /// its clock.
+    async fn lists(&mut self, prefetch: i64, running: &[Uuid]) {
+        eventually(Duration::from_secs(20), "the consumers are listed", async || {
+            self.looks(1, running).await;
+            let listed = self.sample().await.detail["reading"]["prefetch"].as_i64();
+            (listed == Some(prefetch)).then_some(())
+        })
+        .await;
     }
 
     async fn looks(&mut self, count: u32, running: &[Uuid]) {
@@ -236,6 +247,7 @@ async fn a_lost_message_that_surplus_copies_hide_is_found_in_a_queue_that_is_nev
             (one, two, a, b) = (two, one, b, a);
         }
         scene.settled(2, 2).await;
+        scene.lists(2, &[a.0, b.0]).await;
         let first = scene.sends_tracer(&[a.0, b.0]).await;
         scene.settled(3, 2).await;
         scene.looks(2, &[a.0, b.0]).await;
@@ -287,8 +299,9 @@ async fn a_message_that_was_given_back_behind_a_tracer_is_not_called_lost() {
     for queue_type in BOTH {
         let mut scene = traced_scene(queue_type).await;
         let theirs = scene.outside.channel().await;
+        let queue = scene.queue.clone();
         let get = async |channel: &Channel| {
-            let got = channel.basic_get(scene.queue.as_str().into(), BasicGetOptions::default());
+            let got = channel.basic_get(queue.as_str().into(), BasicGetOptions::default());
             got.await.expect("got").expect("a message").delivery
         };
         let back = BasicNackOptions {
@@ -302,6 +315,7 @@ async fn a_message_that_was_given_back_behind_a_tracer_is_not_called_lost() {
         let mut one = Hand::on(&scene, "one").await;
         let a = one.begins(&scene).await;
         scene.settled(2, 2).await;
+        scene.lists(1, &[a.0]).await;
         scene.sends_tracer(&[a.0]).await;
         let next = scene.start(2).await;
         ends(&scene, a).await;

@@ -37,7 +37,9 @@ impl TracerView {
         described: Option<&(Time, BrokerQueue)>,
     ) -> Result<Self, AppError> {
         let passed = site.store.passed_tracers(&[queue]).await?.pop();
-        let settings = described.map(|(_, told)| told.settings()).unwrap_or_default();
+        let settings = described
+            .map(|(_, told)| told.setup.settings())
+            .unwrap_or_default();
         Ok(Self {
             measured: passed.and_then(|tracer| Some((tracer.wait_ms()?, tracer.delivered_at?))),
             obstacle: Obstacle::among(settings.iter().map(|setting| setting.name.as_str())),
