@@ -37,6 +37,7 @@ doctor-expires = The queue itself expires after { $actual } ms without consumers
 doctor-drop_head = It is limited ({ $argument } = { $actual }) and drops its oldest messages when full.
 doctor-reject_publish = It is limited ({ $argument } = { $actual }) and refuses publishes when full: starts then wait as “not published”.
 doctor-delivery_limit = The broker gives a message up after { $actual } deliveries, perhaps before its task’s attempts are used up ({ $expected } are declared by Unstuck).
+doctor-ack_timeout = The broker takes a delivery back after { $timeout }, and 99 of 100 “{ $kind }” runs take up to { $p99 }: longer ones are run again while they run.
 doctor-no_priority = It takes priorities up to { $actual }, not { $expected }. Tasks run; higher priorities don’t go first.
 doctor-other_argument = { $argument } is { $actual }, not { $expected }.
 doctor-no_dead_queue = Its dead-letter queue { $dead } does not exist: what the broker gives up is dropped. The next start of a task on it declares it.

@@ -37,6 +37,7 @@ doctor-expires = 队列本身在无消费者 { $actual } 毫秒后连同消息�
 doctor-drop_head = 它有限制（{ $argument } = { $actual }），满时会丢弃最旧的消息。
 doctor-reject_publish = 它有限制（{ $argument } = { $actual }），满时拒绝发布：启动的任务会以“未发布”等待。
 doctor-delivery_limit = 消息代理在投递 { $actual } 次后放弃消息，可能早于任务的尝试次数用完（Unstuck 声明的是 { $expected }）。
+doctor-ack_timeout = 消息代理在 { $timeout } 后收回投递，而 100 次“{ $kind }”运行中有 99 次最多需要 { $p99 }：更长的运行会在进行中被再次投递。
 doctor-no_priority = 它支持的优先级上限为 { $actual }，而不是 { $expected }。任务照常运行；更高的优先级不会先执行。
 doctor-other_argument = { $argument } 为 { $actual }，而不是 { $expected }。
 doctor-no_dead_queue = 其死信队列 { $dead } 不存在：消息代理放弃的消息会被丢弃。下一个在其上启动的任务会声明它。

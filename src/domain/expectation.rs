@@ -113,6 +113,30 @@ pub struct KindTimes {
     pub wait: Sketch,
 }
 
+/// The kind whose runs take longest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slowest {
+    pub kind: String,
+    /// What 99 of 100 of its runs did not exceed.
+    pub p99_ms: i64,
+}
+
+impl Slowest {
+    /// The slowest of `kinds`, by those with enough samples to tell; `None` when there is none.
+    pub fn of(kinds: &[KindTimes]) -> Option<Self> {
+        let told = kinds
+            .iter()
+            .filter(|kind| kind.run.count() >= Bounds::DEFAULT.samples);
+        let slow = told.filter_map(|kind| {
+            Some(Self {
+                kind: kind.kind.clone(),
+                p99_ms: kind.run.percentile_ms(99)?,
+            })
+        });
+        slow.max_by_key(|slow| slow.p99_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

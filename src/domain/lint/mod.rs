@@ -60,6 +60,7 @@ words! {
         DropHead = "drop_head",
         RejectPublish = "reject_publish",
         DeliveryLimit = "delivery_limit",
+        AckTimeout = "ack_timeout",
         NoPriority = "no_priority",
         OtherArgument = "other_argument",
         NoDeadQueue = "no_dead_queue",

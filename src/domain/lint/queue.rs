@@ -7,6 +7,7 @@ use crate::domain::{
     broker_queue::BrokerQueue,
     broker_version::BrokerVersion,
     evidence::Arg,
+    expectation::Slowest,
     observation::{Mismatch, Presence},
     queue_setup::{AckTimeout, QueueSetup},
     queue_spec::QueueSpec,
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub vhost: String,
     /// Of the queue that takes what this one gives up.
     pub dead_queue: Presence,
+    /// Of the tasks on this queue; `None` when that can't be told yet.
+    pub slowest: Option<Slowest>,
 }
 
 /// Everything there is to say about the queue of `spec`, in the order of its settings; one note that it is fine when there
@@ -49,6 +52,23 @@ pub fn lint(spec: &QueueSpec, queue: &BrokerQueue, around: &Surroundings) -> Vec
             note(spec, grade, what(&mismatch), args).mended_by(mend)
         })
         .collect();
+    if let (AckTimeout::AfterMs(timeout_ms), Some(slowest)) = (setup.ack_timeout(version), &around.slowest)
+        && timeout_ms < slowest.p99_ms
+    {
+        let short = Mismatch {
+            argument: "x-consumer-timeout".to_owned(),
+            expected: roomy(slowest.p99_ms).to_string(),
+            actual: timeout_ms.to_string(),
+            harmful: true,
+        };
+        let args = vec![
+            ("kind", text(&slowest.kind)),
+            ("p99", Arg::Span(slowest.p99_ms)),
+            ("timeout", Arg::Span(timeout_ms)),
+        ];
+        let mend = mend(spec, setup, &short, &around.vhost);
+        notes.push(note(spec, Grade::Wrong, what(&short), args).mended_by(mend));
+    }
     if around.dead_queue == Presence::Missing {
         let args = vec![("dead", text(spec.dead_name()))];
         notes.push(note(spec, Grade::Wrong, What::NoDeadQueue, args));
@@ -91,6 +111,11 @@ pub fn lint(spec: &QueueSpec, queue: &BrokerQueue, around: &Surroundings) -> Vec
     notes
 }
 
+/// A timeout that leaves runs of `p99_ms` room: twice that, in whole minutes.
+fn roomy(p99_ms: i64) -> i64 {
+    p99_ms.saturating_mul(2).div_euclid(60_000).saturating_add(1) * 60_000
+}
+
 fn note(spec: &QueueSpec, grade: Grade, what: What, mut args: Vec<(&'static str, Arg)>) -> Note {
     args.push(("queue", text(&spec.name)));
     Note::new(format!("queue {}", spec.name), grade, what, args)
@@ -112,6 +137,7 @@ fn what(mismatch: &Mismatch) -> What {
         ("x-max-length" | "x-max-length-bytes", _) if mismatch.harmful => What::DropHead,
         ("x-max-length" | "x-max-length-bytes", _) => What::RejectPublish,
         ("x-delivery-limit", _) => What::DeliveryLimit,
+        ("x-consumer-timeout", _) => What::AckTimeout,
         ("x-max-priority", _) => What::NoPriority,
         _ => What::OtherArgument,
     }
@@ -157,6 +183,8 @@ fn mend(spec: &QueueSpec, setup: &QueueSetup, mismatch: &Mismatch, vhost: &str) 
             ("dead-letter-routing-key", json!(spec.dead_name())),
         ]),
         "delivery-limit" if !declared => with(&[("delivery-limit", json!(spec.delivery_limit))]),
+        // The smaller of argument and policy counts: a policy can't raise an argument.
+        "consumer-timeout" if !declared => with(&[("consumer-timeout", json!(number(&mismatch.expected)))]),
         "delivery-limit" if by_policy => without(name),
         "message-ttl" | "expires" | "max-length" | "max-length-bytes" if by_policy && !declared => {
             without(name)
@@ -166,6 +194,10 @@ fn mend(spec: &QueueSpec, setup: &QueueSetup, mismatch: &Mismatch, vhost: &str) 
             quoted(&spec.name)
         ),
     }
+}
+
+fn number(digits: &str) -> Option<i64> {
+    digits.parse().ok()
 }
 
 /// A name as a regular expression that matches it alone.
@@ -213,6 +245,7 @@ mod tests {
         Surroundings {
             vhost: "/".to_owned(),
             dead_queue: Presence::Unseen,
+            slowest: None,
         }
     }
 
@@ -320,6 +353,43 @@ mod tests {
         let mut queue = described(declared(), json!({}));
         queue.setup.policy_definition = None;
         assert_eq!(said(&queue), [(What::QueueUnsettled, Grade::Wrong, None)]);
+    }
+
+    #[test]
+    fn a_consumer_timeout_that_runs_exceed_is_told_with_one_that_they_do_not() {
+        let spec = QueueSpec::new("q", QueueType::Quorum);
+        let slowest = |p99_ms| Surroundings {
+            slowest: Some(Slowest {
+                kind: "report".to_owned(),
+                p99_ms,
+            }),
+            ..around()
+        };
+        let mut queue = described(declared(), json!({"consumer-timeout": 600_000}));
+        queue.version = Some("3.13.0".to_owned());
+        assert_eq!(lint(&spec, &queue, &slowest(600_000))[0].what, What::QueueFine);
+        let told = &lint(&spec, &queue, &slowest(650_000))[0];
+        assert_eq!((told.what, told.grade), (What::AckTimeout, Grade::Wrong));
+        let command = told.command.as_deref().expect("a command");
+        assert!(
+            command.contains("set_policy") && command.contains(r#""consumer-timeout":1320000"#),
+            "{command}"
+        );
+
+        // A policy can't raise what the queue was declared with.
+        let mut declared = declared();
+        declared["x-consumer-timeout"] = json!(600_000);
+        let mut fixed = described(declared, json!({}));
+        fixed.version = Some("3.13.0".to_owned());
+        let told = &lint(&spec, &fixed, &slowest(650_000))[0];
+        assert!(
+            told.command
+                .as_deref()
+                .is_some_and(|command| command.contains("delete_queue"))
+        );
+        // Not obeyed, so not known, before 3.12.
+        queue.version = Some("3.10.8".to_owned());
+        assert_eq!(lint(&spec, &queue, &slowest(650_000))[0].what, What::QueueFine);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     },
     domain::{
         evidence::Arg,
+        expectation::Slowest,
         lint::{Grade, Note, What, text},
     },
     store::{Inspection, Store, StoreError},
@@ -20,6 +21,8 @@ use crate::{
 
 /// Queues read at once.
 const PAGE: i64 = 500;
+/// Kinds of one queue whose times are looked at.
+const KINDS: i64 = 1_000;
 /// How long the AMQP connection may take: a broker that accepts and then says nothing is given up after this.
 const AMQP_PATIENCE: Duration = Duration::from_secs(15);
 /// Settings that are not listed are asked for so often, with this pause.
@@ -47,7 +50,7 @@ pub async fn examine(database_url: &str, config: &BrokerConfig) -> Vec<Note> {
             None => None,
         },
     };
-    for spec in queues {
+    for (spec, slowest) in queues {
         let presence = match reached {
             broker::Reached::Yes => probe.passive(&[spec.name.clone(), spec.dead_name()]).await,
             broker::Reached::No => HashMap::new(),
@@ -56,7 +59,7 @@ pub async fn examine(database_url: &str, config: &BrokerConfig) -> Vec<Note> {
             Some(_) => Some(settled(&management, &spec.name).await),
             None => None,
         };
-        notes.extend(queue::examine(&spec, &presence, detail, &cluster));
+        notes.extend(queue::examine(&spec, &presence, detail, slowest, &cluster));
     }
     notes
 }
@@ -74,8 +77,11 @@ async fn settled(management: &Management, queue: &str) -> Result<QueueDetail, Ma
     }
 }
 
+/// A queue as it should be declared, and what of its tasks takes longest.
+type Known = (QueueSpec, Option<Slowest>);
+
 /// How the database is, and the queues that it knows.
-async fn look_at_database(url: &str) -> (Note, Vec<QueueSpec>) {
+async fn look_at_database(url: &str) -> (Note, Vec<Known>) {
     let looked = async {
         let (inspection, store) = Store::inspect(url).await?;
         let Some(store) = store else {
@@ -121,8 +127,9 @@ fn database(inspection: Inspection) -> Note {
     }
 }
 
-/// Every queue that the database knows, as it should be declared.
-async fn known_queues(store: &Store) -> Result<Vec<QueueSpec>, StoreError> {
+/// Every queue that the database knows.
+async fn known_queues(store: &Store) -> Result<Vec<Known>, StoreError> {
+    let now = store.now().await?;
     let mut known = Vec::new();
     let mut after = String::new();
     loop {
@@ -131,9 +138,10 @@ async fn known_queues(store: &Store) -> Result<Vec<QueueSpec>, StoreError> {
             return Ok(known);
         };
         after.clone_from(&last.name);
-        known.extend(
-            page.iter()
-                .map(|row| QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type))),
-        );
+        for row in &page {
+            let spec = QueueSpec::new(&row.name, QueueType::of_word(&row.queue_type));
+            let kinds = store.times_of_kinds(&row.name, now, KINDS).await?;
+            known.push((spec, Slowest::of(&kinds)));
+        }
     }
 }

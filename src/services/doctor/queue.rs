@@ -6,6 +6,7 @@ use crate::{
     broker::{ManagementError, Probed, QueueSpec, management::QueueDetail},
     domain::{
         broker_queue::BrokerQueue,
+        expectation::Slowest,
         lint::{Grade, Note, Surroundings, What, lint, text},
         observation::Presence,
     },
@@ -26,6 +27,7 @@ pub(super) fn examine(
     spec: &QueueSpec,
     presence: &HashMap<String, Probed>,
     detail: Option<Result<QueueDetail, ManagementError>>,
+    slowest: Option<Slowest>,
     cluster: &Cluster,
 ) -> Vec<Note> {
     let note = |grade, what: What, detail: Option<String>| {
@@ -55,6 +57,7 @@ pub(super) fn examine(
     let around = Surroundings {
         vhost: cluster.vhost.clone(),
         dead_queue: found(&spec.dead_name()),
+        slowest,
     };
     lint(spec, &queue, &around)
 }
@@ -75,7 +78,7 @@ mod tests {
             ..QueueDetail::default()
         };
         for detail in [None, Some(Err(ManagementError::TimedOut)), Some(Ok(bare))] {
-            let notes = examine(&spec, &HashMap::new(), detail, &Cluster::default());
+            let notes = examine(&spec, &HashMap::new(), detail, None, &Cluster::default());
             assert!(notes.iter().all(|note| note.grade == Grade::Wrong), "{notes:?}");
         }
     }

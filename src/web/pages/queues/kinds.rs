@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        expectation::{KindTimes, Measure},
+        expectation::{KindTimes, Measure, Slowest},
         sketch::Sketch,
         time::Time,
     },
@@ -18,6 +18,8 @@ pub(super) struct Kinds {
     pub(super) rows: Vec<Row>,
     /// The queue has more kinds than are shown.
     pub(super) more: bool,
+    /// Of those that are shown.
+    pub(super) slowest: Option<Slowest>,
 }
 
 /// How long one kind's tasks took to wait or to run.
@@ -38,6 +40,7 @@ impl Kinds {
         Ok(Self {
             rows: kinds.iter().flat_map(rows).collect(),
             more,
+            slowest: Slowest::of(&kinds),
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     domain::{
         broker_queue::BrokerQueue,
+        expectation::Slowest,
         lint::{Grade, Note, Surroundings, guest, lint},
         observation::Presence,
         queue_spec::{QueueSpec, QueueType},
@@ -22,11 +23,18 @@ pub(super) struct Line {
 }
 
 /// What `unstuck doctor` would say of the queue as it was `described`; whether its dead-letter queue is there is not known here.
-pub(super) fn lines(site: &Site, c: &Chrome, queue: &QueueRow, described: &BrokerQueue) -> Vec<Line> {
+pub(super) fn lines(
+    site: &Site,
+    c: &Chrome,
+    queue: &QueueRow,
+    described: &BrokerQueue,
+    slowest: Option<Slowest>,
+) -> Vec<Line> {
     let spec = QueueSpec::new(&queue.name, QueueType::of_word(&queue.queue_type));
     let around = Surroundings {
         vhost: site.broker.vhost.clone(),
         dead_queue: Presence::Unseen,
+        slowest,
     };
     let mut notes = lint(&spec, described, &around);
     if site.broker.guest_over_network {

@@ -172,6 +172,7 @@ pub(super) async fn show(
     let stalls_left = stalls.len() > STALLS;
     stalls.truncate(STALLS);
     let described = store.broker_queue(&name).await?;
+    let kinds = Kinds::of(store, &name, c.now).await?;
     html(&QueuePage {
         charts: charts(span, &samples),
         table: table(samples),
@@ -182,7 +183,7 @@ pub(super) async fn show(
         consumers: consumers(described.as_ref()),
         lints: described
             .as_ref()
-            .map(|(_, told)| lint::lines(&site, &c, &queue, told))
+            .map(|(_, told)| lint::lines(&site, &c, &queue, told, kinds.slowest.clone()))
             .unwrap_or_default(),
         tracer: TracerView::read(&site, &name, described.as_ref()).await?,
         described,
@@ -193,7 +194,7 @@ pub(super) async fn show(
         hour: store
             .throughput(c.now - Duration::from_secs(3600), Some(&name))
             .await?,
-        kinds: Kinds::of(store, &name, c.now).await?,
+        kinds,
         queue,
         row,
         range,
