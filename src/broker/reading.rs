@@ -196,6 +196,18 @@ impl BrokerReader {
         Ok(depths.collect())
     }
 
+    /// How many messages of each of these queues are ready, right to 0.2 s; `None` for one that does not exist. Those of which
+    /// the broker did not say are left out.
+    pub async fn ready(&self, queues: &[String]) -> HashMap<String, Option<u64>> {
+        let probed = self.probe.passive(queues).await.into_iter();
+        let ready = probed.filter_map(|(queue, probed)| match probed {
+            Probed::Present { messages_ready, .. } => Some((queue, Some(messages_ready))),
+            Probed::Missing => Some((queue, None)),
+            Probed::Unavailable { .. } => None,
+        });
+        ready.collect()
+    }
+
     /// Reads what there is to know about these queues, within about 10 s whatever the broker does.
     ///
     /// Never fails as a whole: what a source did not say is absent, and `problems` says why. Counts are of this pass;

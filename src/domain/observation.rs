@@ -101,6 +101,8 @@ pub struct QueueSight {
     pub redelivered: Option<Figure>,
     /// The last look at its dead-letter queue; `None` before the first.
     pub dead: Option<DeadSight>,
+    /// At this look everything on its dead-letter queue was known. Asked only while tasks of the queue seem lost.
+    pub dead_known: bool,
     /// The queue counts from 0 again: it was declared anew, or its node restarted.
     pub restarted: bool,
 }

@@ -10,6 +10,7 @@ use super::{
     finding::{Confidence, Verdict},
     ledger::{Shortfall, shortfall},
     observation::{BrokerSight, Presence, Publishing, Window},
+    time::Time,
     words::words,
 };
 
@@ -27,6 +28,10 @@ pub const BREAKER_TASKS: RangeInclusive<i64> = 0..=100_000;
 
 /// Before anything is done, every look must have come in time and seen the broker for so long.
 const STEADY_MS: i64 = 10_000;
+/// A loss is found in parts: it is acted on once no more of it came in for so long.
+const SETTLED_MS: i64 = 10_000;
+/// What goes on and on is acted on after so long.
+const GROWING_MS: i64 = 60_000;
 
 words! {
     /// How sure a finding must be before something is done about it.
@@ -85,6 +90,34 @@ impl Policy {
     }
 }
 
+/// How the findings that a policy may act on come in, from look to look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Influx {
+    found: i64,
+    first_at: Option<Time>,
+    grew_at: Option<Time>,
+}
+
+impl Influx {
+    /// Notes how many there are now, and says whether they are all there, as far as can be told.
+    ///
+    /// The copies of the first part are messages like any other: put out before the rest is found, they hide which tasks
+    /// the rest are.
+    pub fn is_whole(&mut self, found: i64, now: Time) -> bool {
+        if found == 0 {
+            *self = Self::default();
+            return false;
+        }
+        if found > self.found {
+            self.grew_at = Some(now);
+        }
+        self.found = found;
+        let first_at = *self.first_at.get_or_insert(now);
+        let since = |at: Time, ms: i64| now.ms_since(at) >= ms;
+        self.grew_at.is_none_or(|at| since(at, SETTLED_MS)) || since(first_at, GROWING_MS)
+    }
+}
+
 /// What a policy decides by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Case {
@@ -94,6 +127,8 @@ pub struct Case {
     pub tripped: bool,
     /// Open findings it covers, whose tasks did not change since and may be put out again.
     pub found: i64,
+    /// No more are coming in, or they have been for long.
+    pub whole: bool,
     /// At least so many tasks have no message, whoever they are.
     pub missing: i64,
     /// Tasks of the queue that have not ended and are not new.
@@ -134,7 +169,7 @@ pub fn step(policy: &Policy, case: &Case) -> Step {
         };
     }
     match policy.per_minute - case.done_this_minute {
-        limit if limit > 0 => Step::Act {
+        limit if limit > 0 && case.whole => Step::Act {
             limit: limit.min(case.found),
         },
         _ => Step::Hold,
@@ -184,6 +219,7 @@ mod tests {
             seen: true,
             tripped: false,
             found: 4,
+            whole: true,
             missing: 0,
             open: 100,
             done_this_minute: 0,
@@ -227,6 +263,18 @@ mod tests {
                 WHEN_PROVEN,
                 of(&|case| (case.seen, case.found) = (false, 90)),
                 Step::Hold,
+            ),
+            (
+                "more are coming in",
+                WHEN_PROVEN,
+                of(&|case| case.whole = false),
+                Step::Hold,
+            ),
+            (
+                "more are coming in, and it is too many already",
+                WHEN_PROVEN,
+                of(&|case| (case.whole, case.found) = (false, 21)),
+                trip(21, 100),
             ),
             (
                 "tripped",
@@ -292,6 +340,25 @@ mod tests {
         ] {
             assert_eq!(step(&policy, &case), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_found_in_parts_is_whole_once_it_has_not_grown_for_a_while_or_has_for_long() {
+        let at = |second: i64| Time::from_ms(1_767_225_600_000 + second * 1_000);
+        let mut influx = Influx::default();
+        let mut whole = |second, found| influx.is_whole(found, at(second));
+        assert!(!whole(0, 2));
+        assert!(!whole(5, 3), "it grew");
+        assert!(!whole(14, 3));
+        assert!(whole(15, 3));
+        assert!(whole(16, 2), "some of it is mended");
+        assert!(!whole(20, 4), "another part");
+        assert!(!whole(21, 0));
+        assert!(!whole(22, 1), "another loss");
+        for second in (27..82).step_by(5) {
+            assert!(!whole(second, second), "it grows on and on");
+        }
+        assert!(whole(82, 82));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::domain::{
     evidence::{Facts, Figure, ThresholdName},
     finding::{Confidence, Stall, Variant, Verdict},
     ledger::{Named, Shortfall, shortfall},
-    observation::ConsumerTags,
+    observation::{ConsumerTags, Window},
     time::Time,
 };
 
@@ -133,6 +133,18 @@ impl Crew {
     }
 }
 
+/// Whether more messages were held at some time since `since` than the listed consumers may hold: somebody who fetches with
+/// `basic.get` is never listed, and may have had this one, or given it back.
+fn shared(window: &Window, since: Time) -> bool {
+    window
+        .backwards()
+        .take_while(|sample| sample.at >= since)
+        .any(|sample| {
+            let held = sample.numbers.snapshot.zip(sample.numbers.prefetch);
+            held.is_some_and(|(snapshot, may_hold)| snapshot.unacknowledged > may_hold)
+        })
+}
+
 /// The oldest queued task of one priority of a queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Oldest {
@@ -142,8 +154,8 @@ pub struct Oldest {
 }
 
 /// Later messages of the same queue and priority were handed out, and this task's is in nobody's buffer: either each consumer
-/// was handed more of them than it may hold, and all of them are listed, or no reading since left room in a buffer and there were more of them than all
-/// may hold. Only messages that were handed out since a consumer last left are counted.
+/// was handed more of them than it may hold, all of them are listed and nobody else held any, or no reading since left room in a
+/// buffer and there were more of them than all may hold. Only messages that were handed out since a consumer last left are counted.
 ///
 /// Likely, not proven: a broker can put a message that was handed back behind others, and a consumer can be slow to take
 /// what it holds.
@@ -173,7 +185,9 @@ pub fn overtaken(
         let later = takers(since.max(together_since));
         i64::try_from(later.len()).is_ok_and(|later| later > prefetch + 1)
     });
-    let went_past = |consumers: Figure| crew.went_past(&later, consumers.value);
+    let went_past = |consumers: Figure| {
+        crew.went_past(&later, consumers.value) && !shared(queue.window, oldest.published_at)
+    };
     if !unbuffered && !newest.numbers.consumers.is_some_and(went_past) {
         return None;
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     causes::Causes,
-    dead::Dead,
+    dead::{Dead, Suspected},
     memory::{Memory, new_id},
 };
 use crate::{
@@ -66,6 +66,16 @@ impl Bench<'_> {
         stalls.extend(self.behind_head(memory).await?);
         stalls.extend(self.overtaken(memory).await?);
         stalls.retain(|stall| !dead.tasks.contains(&stall.task_id));
+        stalls.retain_mut(|stall| {
+            if stall.verdict != Verdict::MessageLost {
+                return true;
+            }
+            let suspected = memory.suspects.suspect(&stall.queue, self.sight, self.now);
+            if suspected == Suspected::Unsure {
+                stall.confidence = Confidence::Likely;
+            }
+            suspected != Suspected::Wait
+        });
         stalls.extend(dead.stalls);
         stalls.extend(self.lapsed(memory, causes).await?);
         stalls.extend(self.overdue(memory).await?);

@@ -24,6 +24,8 @@ const DEPTHS_EVERY_MS: i64 = 9_000;
 /// One queue is looked at not more often than this, and so many queues in one pass.
 const LOOK_EVERY_MS: i64 = 30_000;
 const LOOKS: usize = 3;
+/// A loss is told without the dead letters when they could not be read for so long.
+const UNKNOWN_MS: i64 = 60_000;
 
 /// What is remembered of dead-letter queues, by the queue they belong to. A queue is looked at when its depth is not what it
 /// was at the last look, and never on a timer.
@@ -42,20 +44,22 @@ struct Grave {
 }
 
 impl Graveyard {
-    /// Looks where something changed, and gives the last look at each queue.
+    /// Looks where something changed, and where tasks seem lost.
     pub(super) async fn look(
         &mut self,
         reader: &BrokerReader,
         queues: &[String],
+        suspects: &Suspects,
         now: Time,
-    ) -> HashMap<String, DeadSight> {
+    ) -> Buried {
         self.graves.retain(|queue, _| queues.contains(queue));
+        let known = self.search(reader, suspects, now).await;
         let due = self
             .depths_at
             .is_none_or(|at| now <= at || now.ms_since(at) >= DEPTHS_EVERY_MS);
         if due {
             self.depths_at = Some(now);
-            let names: Vec<String> = queues.iter().map(|queue| format!("{queue}.dead")).collect();
+            let names: Vec<String> = queues.iter().map(|queue| dead_of(queue)).collect();
             let depths = reader.depths(&names).await.unwrap_or_else(|error| {
                 tracing::debug!(%error, "dead-letter queues can't be counted");
                 HashMap::new()
@@ -79,8 +83,47 @@ impl Graveyard {
             }
         }
         let seen = self.graves.iter();
-        seen.filter_map(|(queue, grave)| Some((queue.clone(), grave.sight.clone()?)))
-            .collect()
+        let seen = seen.filter_map(|(queue, grave)| Some((queue.clone(), grave.sight.clone()?)));
+        Buried {
+            seen: seen.collect(),
+            known,
+        }
+    }
+
+    /// Counts the dead letters of the suspects by live numbers, and looks at what is not known; the queues of which
+    /// everything is.
+    async fn search(&mut self, reader: &BrokerReader, suspects: &Suspects, now: Time) -> HashSet<String> {
+        let mut known = HashSet::new();
+        if suspects.queues.is_empty() {
+            return known;
+        }
+        let names: Vec<String> = suspects.queues.keys().map(|queue| dead_of(queue)).collect();
+        let ready = reader.ready(&names).await;
+        let mut looks = LOOKS;
+        for (queue, suspicion) in &suspects.queues {
+            let name = dead_of(queue);
+            let depth = match ready.get(&name) {
+                None => continue,
+                Some(depth) => depth.unwrap_or(0),
+            };
+            let may_look = self.graves.get(queue).is_none_or(|grave| {
+                grave.looked_at < suspicion.first_at || now.ms_since(grave.looked_at) >= LOOK_EVERY_MS
+            });
+            if depth > 0 && !self.knows(queue, depth) && may_look && looks > 0 {
+                looks -= 1;
+                self.look_at(reader, queue.clone(), &name, depth, now).await;
+            }
+            if depth == 0 || self.knows(queue, depth) {
+                known.insert(queue.clone());
+            }
+        }
+        known
+    }
+
+    /// Whether the last look at the queue's dead letters saw all of them, and so many.
+    fn knows(&self, queue: &str, depth: u64) -> bool {
+        let sight = self.graves.get(queue).and_then(|grave| grave.sight.as_ref());
+        sight.is_some_and(|sight| sight.complete && u64::try_from(sight.depth.value) == Ok(depth))
     }
 
     async fn look_at(&mut self, reader: &BrokerReader, queue: String, name: &str, depth: u64, now: Time) {
@@ -145,6 +188,71 @@ impl Graveyard {
             sight: Some(sight),
         };
         self.graves.insert(queue, grave);
+    }
+}
+
+fn dead_of(queue: &str) -> String {
+    format!("{queue}.dead")
+}
+
+/// What is known of dead letters, by the queue they belong to.
+#[derive(Default)]
+pub(super) struct Buried {
+    /// The last look at each.
+    pub(super) seen: HashMap<String, DeadSight>,
+    /// Suspects of which everything was known at this look.
+    pub(super) known: HashSet<String>,
+}
+
+/// Whether to tell that tasks have lost their messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suspected {
+    /// Not before their dead letters were read.
+    Wait,
+    /// Those can't be read: they may lie there.
+    Unsure,
+    Sure,
+}
+
+/// Queues with tasks that seem to have lost their messages. Those may lie on the dead-letter queue: nothing is told before
+/// that was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Suspects {
+    queues: HashMap<String, Suspicion>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    first_at: Time,
+    /// When it last was so.
+    last_at: Time,
+    /// When the dead letters were last known; when it was first so, before.
+    known_at: Time,
+}
+
+impl Suspects {
+    /// Notes that tasks of `queue` seem lost, and says what of that may be told. A dead-letter queue that can't be read holds
+    /// it back for a minute.
+    pub(super) fn suspect(&mut self, queue: &str, sight: &BrokerSight, now: Time) -> Suspected {
+        let suspicion = self.queues.entry(queue.to_owned()).or_insert(Suspicion {
+            first_at: now,
+            last_at: now,
+            known_at: now,
+        });
+        suspicion.last_at = now;
+        if sight.queues.get(queue).is_some_and(|sight| sight.dead_known) {
+            suspicion.known_at = now;
+            return Suspected::Sure;
+        }
+        match now.ms_since(suspicion.known_at) {
+            UNKNOWN_MS.. => Suspected::Unsure,
+            _ => Suspected::Wait,
+        }
+    }
+
+    /// Forgets those that were none at this look.
+    pub(super) fn close(&mut self, now: Time) {
+        self.queues.retain(|_, suspicion| suspicion.last_at == now);
     }
 }
 

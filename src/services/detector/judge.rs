@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{
     candidates::{Bench, compare, view},
     causes::Causes,
-    dead::Dead,
+    dead::{Dead, Suspected, Suspects},
     memory::{Counts, Memory, pace_since},
     snoozes,
 };
@@ -158,6 +158,11 @@ impl Judge {
         self.memory.steady_since = None;
     }
 
+    /// Of which queues the dead letters are to be read at the next look.
+    pub(super) fn suspects(&self) -> Suspects {
+        self.memory.suspects.clone()
+    }
+
     /// Every queue that carries tasks.
     pub async fn queues(&self) -> Result<Vec<QueueRow>, StoreError> {
         const PAGE: i64 = 500;
@@ -219,6 +224,7 @@ impl Judge {
         self.memory.follow_tracers(&bench, &counts);
         let tracers = bench.trace(&mut self.memory, &counts).await?;
         let stalls = bench.stalls(&mut self.memory, &causes, dead).await?;
+        self.memory.suspects.close(now);
         causes.fold(&stalls);
         causes.changes.samples = self.samples(now, queues, &counts, &causes);
         causes.tell(self.settings.announce.as_ref(), now);
@@ -385,10 +391,19 @@ impl Judge {
                     _ => queue_mismatch(&mut track.mismatch, &seen, found, now, &self.thresholds),
                 },
             });
-            for ruled in rulings {
+            let short = |ruled: &Ruled| {
+                ruled.verdict == Verdict::LedgerShort && matches!(ruled.ruling, Ruling::Found(_))
+            };
+            let suspected = loss.is_some() || rulings.iter().any(short);
+            let suspects = &mut self.memory.suspects;
+            let told = !suspected || suspects.suspect(&queue.name, sight, now) != Suspected::Wait;
+            for mut ruled in rulings {
+                if !told && short(&ruled) && !causes.has(ruled.verdict, &ruled.subject) {
+                    ruled.ruling = Ruling::Undecided;
+                }
                 causes.rule(ruled);
             }
-            losses.extend(loss.map(|loss| (queue.name.clone(), loss)));
+            losses.extend(loss.filter(|_| told).map(|loss| (queue.name.clone(), loss)));
         }
         losses
     }

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{dead::Graveyard, described::Descriptions};
+use super::{
+    dead::{Graveyard, Suspects},
+    described::Descriptions,
+};
 use crate::{
     broker::{
         BrokerReader, BrokerReading, LinkState, QueueReading, QueueSpec, QueueState, QueueType,
@@ -103,11 +106,12 @@ impl Eyes {
     }
 
     /// Reads everything about `queues`. `now` is the database's time at the beginning.
-    pub(super) async fn look(&mut self, queues: &[QueueRow], now: Time) -> BrokerSight {
+    pub(super) async fn look(&mut self, queues: &[QueueRow], suspects: &Suspects, now: Time) -> BrokerSight {
         let names: Vec<String> = queues.iter().map(|queue| queue.name.clone()).collect();
         let reading = self.reader.read(&names).await;
         self.note(ManagementLink::of(&reading));
-        let mut dead = self.graveyard.look(&self.reader, &names, now).await;
+        // After the numbers: what left a queue before they were read lies there by now.
+        let mut buried = self.graveyard.look(&self.reader, &names, suspects, now).await;
         let publishing = match &*self.publish_link.borrow() {
             LinkState::Connecting | LinkState::Up { .. } => Publishing::Open,
             LinkState::Blocked { reason, .. } => Publishing::Blocked(reason.clone()),
@@ -138,7 +142,8 @@ impl Eyes {
                 .filter_map(|queue| {
                     let mut sight = view.queue(reading.queues.get(&queue.name)?, queue);
                     sight.restarted = anew.contains(&queue.name);
-                    sight.dead = dead.remove(&queue.name);
+                    sight.dead = buried.seen.remove(&queue.name);
+                    sight.dead_known = buried.known.contains(&queue.name);
                     Some((queue.name.clone(), sight))
                 })
                 .collect(),
@@ -264,6 +269,7 @@ impl View<'_> {
                 head_at: None,
                 redelivered: None,
                 dead: None,
+                dead_known: false,
                 restarted: false,
             };
         }
@@ -288,6 +294,7 @@ impl View<'_> {
             head_at: self.head_at(reading).filter(|_| !quorum),
             redelivered: self.redelivered(reading),
             dead: None,
+            dead_known: false,
             restarted: false,
         }
     }

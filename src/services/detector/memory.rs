@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{dead::Letters, trails::Prioritised, unusual::Habits};
+use super::{
+    dead::{Letters, Suspects},
+    trails::Prioritised,
+    unusual::Habits,
+};
 use crate::{
     domain::{
+        finding::Verdict,
         observation::{Activity, BrokerSight, Numbers, Presence, QueueFacts, QueueSight, Sample, Window},
+        policy::Influx,
         rules::{
             broker::BrokerMemory,
             overtaken::{Crew, HandedOut},
@@ -50,7 +56,10 @@ pub(super) struct Memory {
     pub(super) sampled: HashMap<String, Time>,
     pub(super) tidied_at: Option<Time>,
     pub(super) letters: Letters,
+    pub(super) suspects: Suspects,
     pub(super) prioritised: Prioritised,
+    /// What policies may act on, by queue and verdict.
+    pub(super) influx: HashMap<(String, Verdict), Influx>,
     /// Queues take turns where only some can be looked at in one pass.
     pub(super) turn: usize,
 }
@@ -114,6 +123,7 @@ impl Memory {
         self.queues.retain(|name, _| names.contains(name.as_str()));
         self.sampled.retain(|name, _| names.contains(name.as_str()));
         self.prioritised.retain(|name, _| names.contains(name.as_str()));
+        self.influx.retain(|(name, _), _| names.contains(name.as_str()));
         self.cursors.lost.retain(|name, _| names.contains(name.as_str()));
         if gap || sight.restarted {
             self.handed_out.forget();

@@ -102,7 +102,8 @@ impl Detector {
             return Ok(Tally::default());
         }
         let queues = self.judge.queues().await?;
-        let mut look = Box::pin(self.eyes.look(&queues, now));
+        let suspects = self.judge.suspects();
+        let mut look = Box::pin(self.eyes.look(&queues, &suspects, now));
         // A broker that does not answer must not cost the leadership.
         let mut renew = tokio::time::interval(WAKE_EVERY);
         renew.tick().await;

@@ -83,7 +83,7 @@ impl Judge {
 
     /// What the policy decides by. Findings are counted only when they may be acted upon.
     async fn case(
-        &self,
+        &mut self,
         row: &PolicyRow,
         now: Time,
         sight: &BrokerSight,
@@ -105,14 +105,19 @@ impl Judge {
             || causes.has(Verdict::BrokerAlarm, &broker);
         let seen = !blind && policy::seen(sight, &row.queue, window, steady_ms);
         let facts = window.newest().map(|newest| newest.facts).unwrap_or_default();
+        let missing = policy::missing(window);
+        let (mut found, mut whole) = (0, false);
+        if seen {
+            found = self.store.count_curable(row, now, COUNTED).await?;
+            let influx = self.memory.influx.entry((row.queue.clone(), row.verdict));
+            whole = influx.or_default().is_whole(found, now);
+        }
         Ok(Case {
             seen,
             tripped: row.tripped.is_some(),
-            found: match seen {
-                true => self.store.count_curable(row, now, COUNTED).await?,
-                false => 0,
-            },
-            missing: policy::missing(window),
+            found,
+            whole,
+            missing,
             open: facts.waiting + facts.running,
             done_this_minute: row.done_this_minute(now),
             done_this_hour: row.done_this_hour(now),

@@ -40,7 +40,7 @@ pub enum CommandError {
 /// From SIGTERM to SIGKILL.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How long output may stay open once the guard said that everything is gone.
-const OUTPUT_GRACE: Duration = Duration::from_secs(2);
+const OUTPUT_GRACE: Duration = Duration::from_secs(10);
 
 impl Exec {
     /// `command` is the program and its arguments, taken as they are: no shell reads them.

@@ -87,6 +87,67 @@ fn of_task(task_id: Uuid, dispatch: i64) -> DeadLetter {
 }
 
 #[tokio::test]
+async fn nothing_is_called_lost_before_the_dead_letters_are_known() {
+    each_store(async |store, clock| {
+        let mut stage = Stage::new(store, clock).await;
+        let ids = stage.queued(2).await;
+        stage.broker(2, 0);
+        stage.passes(4).await;
+        stage.broker(0, 0);
+        stage.queue(|queue| queue.dead_known = false);
+        stage.passes(4).await;
+        assert_eq!(
+            (stage.stalls().await, stage.incident_verdicts().await),
+            (vec![], vec![])
+        );
+        stage.letters(1, vec![of_task(ids[0], 1)], true);
+        stage.queue(|queue| queue.dead_known = true);
+        stage.pass().await;
+        let mut told = stage.stall_verdicts().await;
+        told.sort_by_key(|verdict| verdict.as_str());
+        assert_eq!(told, [Verdict::DeadLettered, Verdict::MessageLost]);
+        let closed = [Verdict::DeadLettered, Verdict::MessageLost].map(|verdict| stage.closed(verdict));
+        for closed in closed {
+            assert_eq!(closed.await, [], "neither was told otherwise before");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_letters_that_nobody_can_read_hold_a_loss_back_for_a_minute() {
+    each_store(async |store, clock| {
+        let mut stage = Stage::new(store, clock).await;
+        stage.queued(2).await;
+        stage.broker(2, 0);
+        stage.passes(4).await;
+        stage.broker(0, 0);
+        stage.queue(|queue| queue.dead_known = false);
+        stage.passes(2).await;
+        stage.passes(10).await;
+        assert_eq!(stage.stalls().await, []);
+        stage.passes(3).await;
+        let told: Vec<(Verdict, Confidence)> = stage
+            .stalls()
+            .await
+            .iter()
+            .map(|stall| (stall.verdict, stall.confidence))
+            .collect();
+        assert_eq!(told, [(Verdict::MessageLost, Confidence::Likely); 2]);
+        stage.queue(|queue| queue.dead_known = true);
+        stage.pass().await;
+        assert!(
+            stage
+                .stalls()
+                .await
+                .iter()
+                .all(|stall| stall.confidence == Confidence::Proven)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_dead_letter_is_told_instead_of_a_loss_until_the_task_is_requeued() {
     each_store(async |store, clock| {
         let mut stage = Stage::new(store, clock).await;

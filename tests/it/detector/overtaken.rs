@@ -104,6 +104,23 @@ fn a_task_that_every_consumer_went_past_has_likely_lost_its_message() {
 }
 
 #[test]
+fn somebody_who_is_not_listed_and_held_a_message_may_have_had_this_one() {
+    let told = |held_at: i64| {
+        let window = window((0..4).map(|nr| {
+            let unacknowledged = if nr * 5_000 == held_at { 2 } else { 1 };
+            with(sample(nr * 5_000, false, 5, unacknowledged), |sample| {
+                sample.facts.settled = 5;
+                consumers(sample, 1);
+            })
+        }));
+        let taken = handed_out(&["w", "w"], -50_000, 1_000);
+        judge(&window, &crew(0, &[("w", 1)]), &taken, 0)
+    };
+    assert!(told(-1).is_some(), "nobody did");
+    assert_eq!(told(5_000), None);
+}
+
+#[test]
 fn a_consumer_that_holds_as_much_as_it_may_for_running_attempts_can_not_hold_another_message() {
     let limits: ConsumerTags = [("w".to_owned(), Some(1)), ("v".to_owned(), Some(2))].into();
     let told = |held, takers: &[&str]| {

@@ -314,6 +314,8 @@ async fn a_deleted_queue_is_missing_with_its_tasks_under_it() {
                 scene.verdicts().await == [Verdict::QueueMissing]
             })
             .await;
+        // Its dead letters are read first.
+        scene.look().await;
         let stalls = scene.stalls().await;
         assert_eq!(stalls.len(), 2);
         assert!(

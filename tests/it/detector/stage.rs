@@ -100,6 +100,7 @@ impl Stage {
                 head_at: None,
                 redelivered: None,
                 dead: None,
+                dead_known: true,
                 restarted: false,
             },
         )]);
@@ -136,6 +137,7 @@ impl Stage {
                 head_at: None,
                 redelivered: None,
                 dead: None,
+                dead_known: true,
                 restarted: false,
             }
         });

@@ -200,6 +200,7 @@ async fn look(site: &TestSite, tag: &str, alarm: &str) {
         head_at: None,
         redelivered: None,
         dead: None,
+        dead_known: true,
     };
     let sight = BrokerSight {
         blind: None,
