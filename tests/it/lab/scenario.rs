@@ -55,7 +55,7 @@ impl Truth {
     }
 
     /// Said in this form.
-    pub const fn as_form(mut self, form: &'static str) -> Self {
+    pub const fn in_form(mut self, form: &'static str) -> Self {
         self.form = Some(form);
         self
     }

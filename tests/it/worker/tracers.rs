@@ -58,11 +58,7 @@ async fn a_tracer_is_noted_and_acknowledged_beside_a_running_task_and_counted_as
         };
         let task = shop.send("wait", json!({})).await;
         let two = std::num::NonZeroU16::new(2).expect("not 0");
-        let worker = start(
-            shop.builder()
-                .handle("wait", wait_for_it)
-                .concurrency(two.get().into()),
-        );
+        let worker = start(shop.builder().handle("wait", wait_for_it).concurrency(two.get()));
         running.notified().await;
         send(&shop, id).await;
         let tracer = noted(&shop).await;

@@ -60,7 +60,7 @@ pub const ALL: &[Scenario] = &[
         truths: &[
             Truth::new(WorkerSilent, On::Tasks("frozen"), 5 + 25),
             Truth::new(WorkerLost, On::Tasks("frozen"), 60),
-            Truth::new(DeadLettered, On::Tasks("refused"), 60).as_form("rejected"),
+            Truth::new(DeadLettered, On::Tasks("refused"), 60).in_form("rejected"),
         ],
         // Until its letter is seen.
         may: &[

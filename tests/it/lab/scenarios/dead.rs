@@ -21,9 +21,9 @@ pub const ALL: &[Scenario] = &[
         only: Only::Any,
         inject: |stage| Box::pin(die(stage)),
         truths: &[
-            Truth::new(DeadLettered, On::Tasks("expired"), DEAD_S).as_form("expired"),
-            Truth::new(DeadLettered, On::Tasks("overflowed"), DEAD_S).as_form("overflowed"),
-            Truth::new(DeadLettered, On::Tasks("rejected"), DEAD_S).as_form("rejected"),
+            Truth::new(DeadLettered, On::Tasks("expired"), DEAD_S).in_form("expired"),
+            Truth::new(DeadLettered, On::Tasks("overflowed"), DEAD_S).in_form("overflowed"),
+            Truth::new(DeadLettered, On::Tasks("rejected"), DEAD_S).in_form("rejected"),
         ],
         // As long as it has the policy that did it.
         may: &[
@@ -48,7 +48,7 @@ pub const ALL: &[Scenario] = &[
         pace: Pace::Quick,
         only: Only::Any,
         inject: |stage| Box::pin(give_away(stage)),
-        truths: &[Truth::new(DeadLettered, On::Tasks("foreign"), DEAD_S).as_form("by_worker")],
+        truths: &[Truth::new(DeadLettered, On::Tasks("foreign"), DEAD_S).in_form("by_worker")],
         may: &[
             May::new(MessageLost, On::Tasks("foreign")),
             May::new(LedgerShort, On::Queue("main")),
