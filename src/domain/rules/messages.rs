@@ -189,6 +189,8 @@ fn all_at_work(sample: &Sample) -> bool {
 
 fn surplus(sample: &Sample) -> Option<i64> {
     let snapshot = sample.numbers.snapshot?;
-    let known = sample.facts.waiting + sample.facts.running + sample.facts.tracers_at_most;
+    // An orphaned task may have two: the one that came back from its worker, and the copy that was put out.
+    let facts = &sample.facts;
+    let known = facts.waiting + facts.running + facts.copies + facts.tracers_at_most;
     Some(snapshot.ready + snapshot.unacknowledged - known)
 }

@@ -9,7 +9,7 @@ use crate::domain::{
     evidence::{Facts, Figure, ThresholdName},
     finding::{Confidence, Stall, Variant, Verdict},
     ledger::{Named, Shortfall, shortfall},
-    observation::{ConsumerTags, Window},
+    observation::{ConsumerTags, Numbers},
     time::Time,
 };
 
@@ -90,6 +90,8 @@ pub struct Crew {
     held: HashMap<String, i64>,
     /// Since when none of them has left: what one holds goes back to the head of the queue with it.
     together_since: Option<Time>,
+    /// When somebody who is not listed held a message last.
+    others_at: Option<Time>,
 }
 
 impl Crew {
@@ -104,6 +106,24 @@ impl Crew {
         self.together_since.get_or_insert(at);
         self.listed = listed.cloned();
         self.held = held;
+    }
+
+    /// Looks at how many messages are held by a reading of `at`: what is more than all consumers may hold is in the hands of
+    /// somebody who fetches with `basic.get`, is never listed, and may have had any message, or given it back.
+    pub fn weigh(&mut self, at: Time, numbers: &Numbers) {
+        let (Some(listed), Some(since)) = (&self.listed, self.together_since) else {
+            return;
+        };
+        let (Some(snapshot), Some(consumers), Some(room)) =
+            (numbers.snapshot, numbers.consumers, numbers.prefetch)
+        else {
+            return;
+        };
+        // One that is there and not listed yet, or left since the count, may hold them.
+        let complete = i64::try_from(listed.len()) == Ok(consumers.value);
+        if complete && at.ms_since(since) > snapshot.lag_ms && snapshot.unacknowledged > room {
+            self.others_at = Some(at);
+        }
     }
 
     /// Whether a message that `takers` were handed later ones than can be in nobody's buffer: each consumer was handed more of
@@ -131,18 +151,6 @@ impl Crew {
         }
         past
     }
-}
-
-/// Whether more messages were held at some time since `since` than the listed consumers may hold: somebody who fetches with
-/// `basic.get` is never listed, and may have had this one, or given it back.
-fn shared(window: &Window, since: Time) -> bool {
-    window
-        .backwards()
-        .take_while(|sample| sample.at >= since)
-        .any(|sample| {
-            let held = sample.numbers.snapshot.zip(sample.numbers.prefetch);
-            held.is_some_and(|(snapshot, may_hold)| snapshot.unacknowledged > may_hold)
-        })
 }
 
 /// The oldest queued task of one priority of a queue.
@@ -186,7 +194,7 @@ pub fn overtaken(
         i64::try_from(later.len()).is_ok_and(|later| later > prefetch + 1)
     });
     let went_past = |consumers: Figure| {
-        crew.went_past(&later, consumers.value) && !shared(queue.window, oldest.published_at)
+        crew.went_past(&later, consumers.value) && crew.others_at.is_none_or(|at| at < oldest.published_at)
     };
     if !unbuffered && !newest.numbers.consumers.is_some_and(went_past) {
         return None;

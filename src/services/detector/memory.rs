@@ -241,6 +241,7 @@ impl Track {
             }
         }
         self.crew.note(now, tags, holding);
+        self.crew.weigh(now, &numbers);
         if let Some(tracers) = counts.tracers.get(name) {
             facts.tracers = i64::from(tracers.out.as_ref().is_some_and(|out| out.confirmed_at.is_some()));
             facts.tracers_at_most = tracers.at_most;

@@ -105,19 +105,23 @@ fn a_task_that_every_consumer_went_past_has_likely_lost_its_message() {
 
 #[test]
 fn somebody_who_is_not_listed_and_held_a_message_may_have_had_this_one() {
-    let told = |held_at: i64| {
-        let window = window((0..4).map(|nr| {
-            let unacknowledged = if nr * 5_000 == held_at { 2 } else { 1 };
-            with(sample(nr * 5_000, false, 5, unacknowledged), |sample| {
-                sample.facts.settled = 5;
-                consumers(sample, 1);
-            })
-        }));
+    let told = |held_at: i64, unacknowledged: i64, listed: &[(&str, i64)]| {
+        let mut crew = crew(-200_000, listed);
+        let reading = sample(held_at, false, 5, unacknowledged);
+        crew.weigh(at(held_at), &reading.numbers);
         let taken = handed_out(&["w", "w"], -50_000, 1_000);
-        judge(&window, &crew(0, &[("w", 1)]), &taken, 0)
+        judge(&busy(1), &crew, &taken, 0)
     };
-    assert!(told(-1).is_some(), "nobody did");
-    assert_eq!(told(5_000), None);
+    let one = [("w", 1)];
+    assert!(told(5_000, 1, &one).is_some(), "only the consumer held some");
+    assert_eq!(told(5_000, 2, &one), None);
+    assert!(told(-60_001, 2, &one).is_some(), "before it was confirmed");
+    let young = {
+        let mut crew = crew(0, &one);
+        crew.weigh(at(1_000), &sample(1_000, false, 5, 2).numbers);
+        judge(&busy(1), &crew, &handed_out(&["w", "w"], -50_000, 1_000), 0)
+    };
+    assert!(young.is_some(), "the count may be older than the list");
 }
 
 #[test]
