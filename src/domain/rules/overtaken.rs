@@ -15,6 +15,8 @@ use crate::domain::{
 
 /// Of each queue and priority. More than this can't be told from an overtaking.
 const REMEMBERED: usize = 256;
+/// The list shows a consumer's birth late; who is not on it for so long never will be.
+const UNLISTED_MS: i64 = 20_000;
 
 /// A task that a consumer took, in its current dispatch.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +92,8 @@ pub struct Crew {
     held: HashMap<String, i64>,
     /// Since when none of them has left: what one holds goes back to the head of the queue with it.
     together_since: Option<Time>,
+    /// Since when there are more consumers than are listed.
+    unlisted_since: Option<Time>,
     /// When somebody who is not listed held a message last.
     others_at: Option<Time>,
 }
@@ -108,20 +112,28 @@ impl Crew {
         self.held = held;
     }
 
-    /// Looks at how many messages are held by a reading of `at`: what is more than all consumers may hold is in the hands of
-    /// somebody who fetches with `basic.get`, is never listed, and may have had any message, or given it back.
+    /// Looks for somebody who fetches with `basic.get`: never listed, and may have had any message, or given it back. What is
+    /// held beyond what all consumers may hold is in such hands; a quorum queue counts whoever holds a message as a consumer.
     pub fn weigh(&mut self, at: Time, numbers: &Numbers) {
-        let (Some(listed), Some(since)) = (&self.listed, self.together_since) else {
-            return;
-        };
-        let (Some(snapshot), Some(consumers), Some(room)) =
-            (numbers.snapshot, numbers.consumers, numbers.prefetch)
+        let (Some(listed), Some(since), Some(consumers)) =
+            (&self.listed, self.together_since, numbers.consumers)
         else {
             return;
         };
+        let listed = i64::try_from(listed.len()).unwrap_or(i64::MAX);
+        self.unlisted_since = (consumers.value > listed).then(|| self.unlisted_since.unwrap_or(at));
+        let unlisted = self
+            .unlisted_since
+            .is_some_and(|since| at.ms_since(since) >= UNLISTED_MS);
         // One that is there and not listed yet, or left since the count, may hold them.
-        let complete = i64::try_from(listed.len()) == Ok(consumers.value);
-        if complete && at.ms_since(since) > snapshot.lag_ms && snapshot.unacknowledged > room {
+        let too_many = consumers.value == listed
+            && numbers
+                .snapshot
+                .zip(numbers.prefetch)
+                .is_some_and(|(snapshot, room)| {
+                    at.ms_since(since) > snapshot.lag_ms && snapshot.unacknowledged > room
+                });
+        if unlisted || too_many {
             self.others_at = Some(at);
         }
     }

@@ -122,6 +122,16 @@ fn somebody_who_is_not_listed_and_held_a_message_may_have_had_this_one() {
         judge(&busy(1), &crew, &handed_out(&["w", "w"], -50_000, 1_000), 0)
     };
     assert!(young.is_some(), "the count may be older than the list");
+    let counted = |second: i64| {
+        let mut crew = crew(0, &one);
+        for at_ms in [1_000, second * 1_000] {
+            let reading = with(sample(at_ms, true, 5, 1), |sample| consumers(sample, 2));
+            crew.weigh(at(at_ms), &reading.numbers);
+        }
+        judge(&busy(1), &crew, &handed_out(&["w", "w"], -50_000, 1_000), 0)
+    };
+    assert!(counted(20).is_some(), "another consumer may be listed late");
+    assert_eq!(counted(21), None, "a quorum queue counts who holds a message");
 }
 
 #[test]

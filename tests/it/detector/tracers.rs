@@ -317,6 +317,8 @@ async fn a_message_that_was_given_back_behind_a_tracer_is_not_called_lost() {
         scene.settled(2, 2).await;
         scene.lists(1, &[a.0]).await;
         scene.sends_tracer(&[a.0]).await;
+        // Longer than the list of consumers is late: a quorum queue counts him as one.
+        scene.looks(5, &[a.0]).await;
         let next = scene.start(2).await;
         ends(&scene, a).await;
         for _ in 0..2 {
