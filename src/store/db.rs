@@ -330,11 +330,13 @@ impl Db {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
         };
         // A statement that runs away must not hold its connection: pages are allowed 5 s, claims and heartbeats 10 s.
+        // A process that is frozen in a transaction lets go of its locks, the detector's leadership among them, after 10 s.
         // Compiling costs a statement of ours more than it saves: 100 ms were measured on one of 50.
         let bounded = |limit: &str| {
             options.clone().options([
                 ("statement_timeout", limit),
                 ("lock_timeout", "4s"),
+                ("idle_in_transaction_session_timeout", "10s"),
                 ("jit", "off"),
             ])
         };
