@@ -141,6 +141,7 @@ pub enum Only {
     Any,
     Postgres,
     Classic,
+    Quorum,
 }
 
 /// A database and a queue type to play on.
@@ -170,6 +171,10 @@ impl Scenario {
             },
             (Only::Classic, _) => Variant {
                 queue_type: "classic",
+                ..variant
+            },
+            (Only::Quorum, _) => Variant {
+                queue_type: "quorum",
                 ..variant
             },
             (Only::Any, _) => variant,

@@ -131,12 +131,21 @@ impl Outside {
 
     /// Takes one message and refuses it for good; None when the queue is empty.
     pub async fn reject(&self, queue: &str) -> Option<()> {
+        self.return_first(queue, false).await
+    }
+
+    /// Takes one message and gives it back; None when the queue is empty.
+    pub async fn give_back(&self, queue: &str) -> Option<()> {
+        self.return_first(queue, true).await
+    }
+
+    async fn return_first(&self, queue: &str, requeue: bool) -> Option<()> {
         let channel = self.channel().await;
         let got = channel
             .basic_get(queue.into(), BasicGetOptions { no_ack: false })
             .await
             .expect("got")?;
-        let options = BasicRejectOptions { requeue: false };
+        let options = BasicRejectOptions { requeue };
         got.delivery.acker.reject(options).await.expect("rejected");
         channel.close(200, "done".into()).await.expect("closed");
         Some(())

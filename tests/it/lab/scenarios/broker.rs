@@ -162,6 +162,75 @@ pub const ALL: &[Scenario] = &[
         remedy: |stage| Box::pin(forgive_consumers(stage)),
     },
     Scenario {
+        id: "F09",
+        name: "the broker raises its disk alarm",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(disk_alarm(stage)),
+        truths: &[
+            Truth::new(BrokerAlarm, On::Broker, 20),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S).in_form("blocked"),
+        ],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(clear_disk_alarm(stage)),
+    },
+    Scenario {
+        id: "F13b",
+        name: "the broker takes the server's permissions away",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(forbid(stage)),
+        truths: &[Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S)],
+        // Who may not use a virtual host is not told about its queues.
+        may: &[
+            May::new(Unknown, On::Broker),
+            May::new(Unknown, On::Queue("main")),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(permit(stage)),
+    },
+    Scenario {
+        id: "F14",
+        name: "the broker's virtual host is deleted with all that is in it",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(delete_host(stage)),
+        truths: &[
+            Truth::new(Unknown, On::Broker, 6 + 20),
+            Truth::new(Unpublished, On::Tasks("waiting"), UNPUBLISHED_S),
+        ],
+        may: &[
+            May::new(Unknown, On::Queue("main")),
+            // What it held is gone: found once the host is there again.
+            May::new(MessageLost, On::Tasks("behind")).afterwards(),
+            May::new(LedgerShort, On::Queue("main")).afterwards(),
+            May::new(QueueMissing, On::Queue("main")).afterwards(),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(make_host(stage)),
+    },
+    Scenario {
+        id: "F16",
+        name: "the broker restarts again and again",
+        ground: Ground::Node,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(flap(stage)),
+        truths: &[],
+        // It is away for seconds each time.
+        may: &[
+            May::new(Unknown, On::Broker),
+            May::new(Unknown, On::Queue("main")),
+            May::new(Unpublished, On::Tasks("load")),
+        ],
+        quiet_s: 15,
+        remedy: |stage| Box::pin(count_connections(stage)),
+    },
+    Scenario {
         id: "F65",
         name: "the broker's statistics stand still while hundreds of messages come and go",
         ground: Ground::Node,
@@ -242,6 +311,76 @@ async fn near_the_timeout(stage: &mut Stage) {
     // The fault itself is that time goes by, until a fifth of it is left.
     tokio::time::sleep(Duration::from_millis((TIMEOUT_MS / 10 * 8).into())).await;
     stage.mark();
+}
+
+async fn disk_alarm(stage: &mut Stage) {
+    busy(stage).await;
+    stage.node().ctl(&["set_disk_free_limit", "900TB"]).await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn clear_disk_alarm(stage: &mut Stage) {
+    stage.node().ctl(&["set_disk_free_limit", "50MB"]).await;
+    stage.plant.open("held");
+}
+
+async fn forbid(stage: &mut Stage) {
+    busy(stage).await;
+    stage.node().ctl(&["clear_permissions", "guest"]).await;
+    let why = "its permissions were taken away";
+    stage.node().ctl(&["close_all_connections", why]).await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+const EVERYTHING: [&str; 5] = ["set_permissions", "guest", ".*", ".*", ".*"];
+
+async fn permit(stage: &mut Stage) {
+    stage.node().ctl(&EVERYTHING).await;
+    stage.plant.open("held");
+}
+
+async fn delete_host(stage: &mut Stage) {
+    busy(stage).await;
+    stage.node().ctl(&["delete_vhost", "/"]).await;
+    stage.mark();
+    start_waiting(stage).await;
+}
+
+async fn make_host(stage: &mut Stage) {
+    stage.node().ctl(&["add_vhost", "/"]).await;
+    stage.node().ctl(&EVERYTHING).await;
+    stage.plant.open("held");
+    stage.until_said(MessageLost, On::Tasks("behind")).await;
+    stage.requeue("behind").await;
+}
+
+/// So many connections have `serve` and one worker between them, and the test's own.
+const CONNECTIONS: usize = 10;
+
+async fn flap(stage: &mut Stage) {
+    busy(stage).await;
+    let queue = stage.queue("main");
+    stage.load(500, move |_| json!({"kind": "lab", "queue": queue}));
+    stage.mark();
+    for _ in 0..4 {
+        stage.node().ctl(&["stop_app"]).await;
+        stage.until_more_promised(2).await;
+        stage.node().ctl(&["start_app"]).await;
+        stage.until_more_promised(4).await;
+    }
+}
+
+async fn count_connections(stage: &mut Stage) {
+    stage.stop_load().await;
+    let open = stage
+        .node()
+        .ctl(&["list_connections", "-q", "name", "--no-table-headers"])
+        .await;
+    let open = open.lines().count();
+    assert!(open <= CONNECTIONS, "{open} connections");
+    stage.plant.open("held");
 }
 
 async fn stand_still(stage: &mut Stage) {

@@ -42,6 +42,22 @@ pub const ALL: &[Scenario] = &[
         remedy: |stage| Box::pin(redrive(stage)),
     },
     Scenario {
+        id: "D2",
+        name: "a stranger gives messages back until the broker gives them up",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Quorum,
+        inject: |stage| Box::pin(give_back(stage)),
+        truths: &[Truth::new(DeadLettered, On::Tasks("given up"), DEAD_S).in_form("delivery_limit")],
+        may: &[
+            May::new(QueueMismatch, On::Queue("main")),
+            May::new(MessageLost, On::Tasks("given up")),
+            May::new(LedgerShort, On::Queue("main")),
+        ],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(take_them(stage)),
+    },
+    Scenario {
         id: "D3",
         name: "a worker that serves another kind gives messages away",
         ground: Ground::Shared,
@@ -102,6 +118,25 @@ async fn redrive(stage: &mut Stage) {
     stage.worker("of the expired", "expired", 2).await;
     stage.worker("of the overflowed", "overflowed", 2).await;
     stage.worker("of the rejected", "rejected", 2).await;
+}
+
+async fn give_back(stage: &mut Stage) {
+    stage.serve().await;
+    stage.set_policy("main", json!({"delivery-limit": 2})).await;
+    let count = stage.dice.roll(1, 4);
+    stage.start("given up", "main", count, json!({})).await;
+    stage.until_published("given up").await;
+    stage.until_ready("main", count).await;
+    let (outside, queue) = (stage.outside().await, stage.queue("main"));
+    while outside.give_back(&queue).await.is_some() {}
+    stage.until_dead("main", u32::try_from(count).expect("few")).await;
+    stage.delete_policy("main").await;
+    stage.mark();
+}
+
+async fn take_them(stage: &mut Stage) {
+    stage.requeue("given up").await;
+    stage.worker("one", "main", 2).await;
 }
 
 async fn give_away(stage: &mut Stage) {
