@@ -315,7 +315,10 @@ async fn near_the_timeout(stage: &mut Stage) {
 
 async fn disk_alarm(stage: &mut Stage) {
     busy(stage).await;
-    stage.node().ctl(&["set_disk_free_limit", "900TB"]).await;
+    stage
+        .node()
+        .ctl(&["set_disk_free_limit", "900000000000000"])
+        .await;
     stage.mark();
     start_waiting(stage).await;
 }
