@@ -225,6 +225,7 @@ pub const ALL: &[Scenario] = &[
         may: &[
             May::new(Unknown, On::Broker),
             May::new(Unknown, On::Queue("main")),
+            May::new(Unpublished, On::Broker),
             May::new(Unpublished, On::Tasks("load")),
         ],
         quiet_s: 15,
