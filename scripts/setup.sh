@@ -45,6 +45,7 @@ missing() {
   has fc-list && [ -n "$(fc-list :lang=zh-cn family)" ] || echo fontconfig fonts-noto-cjk
   python_with_pika >/dev/null || echo python3 python3-pika
   has strace || echo strace
+  compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || echo libfaketime
   has prlimit || echo util-linux
 }
 

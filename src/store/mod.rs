@@ -5,6 +5,7 @@
 
 pub(crate) mod audit;
 mod broker_queues;
+mod clock;
 mod consumer_tags;
 pub(crate) mod db;
 mod durations;
@@ -32,12 +33,10 @@ pub(crate) mod types;
 mod users;
 pub mod webhooks;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::Arc;
 
 pub use audit::{AuditFilter, AuditPage, AuditRow};
+pub use clock::{Change, Clock, Drift};
 pub use db::Lane;
 use db::{Db, Reader, Sql, Tx, fetch_scalar, sql};
 pub use error::{StoreError, Unavailable};
@@ -54,27 +53,17 @@ pub use thresholds::{SetThreshold, ThresholdChange};
 pub use throughput::Counts;
 pub use tokens::{NewToken, Token};
 pub use tracers::TracerDelivery;
-use types::At;
 pub use users::{Joining, NewUser, User};
-
-use crate::domain::time::Time;
 
 /// The open database and its clock. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     db: Db,
     clock: Clock,
+    /// Which start of the machine this is: what a SQLite file's clock counts from.
+    boot: Option<Arc<str>>,
     /// Tells this process's kept counters from others'.
     source: Arc<str>,
-}
-
-/// Whose time counts. Lease times are the database's clock, so that workers on several machines agree.
-#[derive(Clone)]
-pub enum Clock {
-    /// PostgreSQL's own clock; for SQLite, that of the machine that holds the file.
-    Database,
-    /// A time that a test sets.
-    Set(Arc<AtomicI64>),
 }
 
 impl Store {
@@ -85,6 +74,7 @@ impl Store {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let store = Self::over(Db::open(url, true).await?);
         migrate::migrate(&store.db).await?;
+        store.start_clock().await?;
         Ok(store)
     }
 
@@ -92,44 +82,8 @@ impl Store {
         Self {
             db,
             clock: Clock::Database,
+            boot: clock::boot(),
             source: uuid::Uuid::new_v4().simple().to_string().into(),
-        }
-    }
-
-    /// The same store with its clock set by hand. For tests.
-    pub fn with_clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The time that leases and schedules are measured by.
-    pub async fn now(&self) -> Result<Time, StoreError> {
-        if let Some(now) = self.local_now() {
-            return Ok(now);
-        }
-        let mut conn = self.db.read().await?;
-        database_now(&mut conn).await
-    }
-
-    /// The time as of a transaction's start, read inside it.
-    pub(crate) async fn now_in(&self, tx: &mut Tx) -> Result<Time, StoreError> {
-        if let Some(now) = self.local_now() {
-            return Ok(now);
-        }
-        Ok(fetch_scalar!(tx, At, NOW)?.0)
-    }
-
-    fn local_now(&self) -> Option<Time> {
-        match (&self.clock, &self.db) {
-            (Clock::Set(ms), _) => Some(Time::from_ms(ms.load(Ordering::SeqCst))),
-            (Clock::Database, Db::Sqlite { .. }) => {
-                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                Some(Time::from_ms(match since {
-                    Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-                    Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
-                }))
-            }
-            (Clock::Database, Db::Postgres { .. }) => None,
         }
     }
 
@@ -164,10 +118,4 @@ impl Store {
     pub async fn close(&self) {
         self.db.close().await;
     }
-}
-
-const NOW: Sql = sql!(sqlite("SELECT 0") pg("SELECT clock_timestamp()"));
-
-async fn database_now(conn: &mut Reader) -> Result<Time, StoreError> {
-    Ok(fetch_scalar!(conn, At, NOW)?.0)
 }

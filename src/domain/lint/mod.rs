@@ -28,6 +28,8 @@ words! {
         DatabaseBehind = "database_behind",
         DatabaseNewer = "database_newer",
         DatabaseDown = "database_down",
+        ClockAhead = "clock_ahead",
+        ClockBehind = "clock_behind",
         AmqpUp = "amqp_up",
         AmqpSilent = "amqp_silent",
         AmqpUnreachable = "amqp_unreachable",

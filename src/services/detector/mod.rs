@@ -27,7 +27,7 @@ use crate::{
     },
     domain::time::Time,
     services::tracers,
-    store::{Store, StoreError},
+    store::{Change, Drift, Store, StoreError},
 };
 
 /// How often the leadership is renewed, or tried for.
@@ -101,6 +101,7 @@ impl Detector {
             self.eyes.close();
             return Ok(Tally::default());
         }
+        self.keep_time().await?;
         let queues = self.judge.queues().await?;
         let suspects = self.judge.suspects();
         let mut look = Box::pin(self.eyes.look(&queues, &suspects, now));
@@ -126,6 +127,22 @@ impl Detector {
             self.sending.spawn(tracers::send(store, publisher, queue, id));
         }
         Ok(tally)
+    }
+
+    /// Lets the clock of a SQLite file follow the machine's, and says when that was set.
+    async fn keep_time(&self) -> Result<(), StoreError> {
+        let Some(Drift { ahead_ms, change }) = self.store.follow_machine_clock().await? else {
+            return Ok(());
+        };
+        match change {
+            Change::None => {}
+            Change::Paced => tracing::warn!(
+                ahead_ms,
+                "the machine's clock is not the database's: that follows it slowly while tasks are open"
+            ),
+            Change::Set => tracing::warn!(ahead_ms, "the database's clock was set by the machine's"),
+        }
+        Ok(())
     }
 
     /// Looks every few seconds until `stop`, and hands the leadership on at the end.

@@ -25,6 +25,8 @@ const PAGE: i64 = 500;
 const KINDS: i64 = 1_000;
 /// How long the AMQP connection may take: a broker that accepts and then says nothing is given up after this.
 const AMQP_PATIENCE: Duration = Duration::from_secs(15);
+/// The clocks of the machine and of a SQLite file may differ by less than this.
+const CLOCKS_APART_MS: i64 = 3_000;
 /// Settings that are not listed are asked for so often, with this pause.
 const SETTLE_TRIES: u32 = 11;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
@@ -34,8 +36,7 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// Takes up to some 20 s while the broker does not answer. What can't be read is a note of its own, never an error, and
 /// never counts as fine. Queues are those that the database knows.
 pub async fn examine(database_url: &str, config: &BrokerConfig) -> Vec<Note> {
-    let (note, queues) = look_at_database(database_url).await;
-    let mut notes = vec![note];
+    let (mut notes, queues) = look_at_database(database_url).await;
     let probe = Probe::spawn(config.clone().named("unstuck doctor"));
     let (reached, said) = broker::amqp(&probe, config, AMQP_PATIENCE).await;
     notes.extend(said);
@@ -81,27 +82,42 @@ async fn settled(management: &Management, queue: &str) -> Result<QueueDetail, Ma
 type Known = (QueueSpec, Option<Slowest>);
 
 /// How the database is, and the queues that it knows.
-async fn look_at_database(url: &str) -> (Note, Vec<Known>) {
+async fn look_at_database(url: &str) -> (Vec<Note>, Vec<Known>) {
     let looked = async {
         let (inspection, store) = Store::inspect(url).await?;
+        let mut notes = vec![database(inspection)];
         let Some(store) = store else {
-            return Ok((inspection, Vec::new()));
+            return Ok((notes, Vec::new()));
         };
+        let ahead_ms = store.machine_ahead_ms().await;
         let queues = known_queues(&store).await;
         store.close().await;
-        Ok((inspection, queues?))
+        notes.extend(ahead_ms?.and_then(clock));
+        Ok((notes, queues?))
     };
     match looked.await {
-        Ok((inspection, queues)) => (database(inspection), queues),
+        Ok(looked) => looked,
         Err(error) => {
             let error: StoreError = error;
             let detail = [("detail", text(error.to_string()))];
-            (
-                Note::new("database", Grade::Wrong, What::DatabaseDown, detail),
-                Vec::new(),
-            )
+            let down = Note::new("database", Grade::Wrong, What::DatabaseDown, detail);
+            (vec![down], Vec::new())
         }
     }
+}
+
+/// The machine's clock was set, and the SQLite file's has not caught up with it.
+fn clock(ahead_ms: i64) -> Option<Note> {
+    if ahead_ms.saturating_abs() < CLOCKS_APART_MS {
+        return None;
+    }
+    let what = if ahead_ms > 0 {
+        What::ClockAhead
+    } else {
+        What::ClockBehind
+    };
+    let span = Arg::Span(ahead_ms.saturating_abs());
+    Some(Note::new("database", Grade::Advice, what, [("span", span)]))
 }
 
 fn database(inspection: Inspection) -> Note {

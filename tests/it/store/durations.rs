@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-async fn started(store: &Store, kind: &str, queue: &str) -> Uuid {
+pub(super) async fn started(store: &Store, kind: &str, queue: &str) -> Uuid {
     let task = NewTask {
         id: Uuid::now_v7(),
         kind: kind.into(),
@@ -49,7 +49,7 @@ async fn started(store: &Store, kind: &str, queue: &str) -> Uuid {
     id
 }
 
-async fn act(store: &Store, task_id: Uuid, event: Event) {
+pub(super) async fn act(store: &Store, task_id: Uuid, event: Event) {
     let act = Act {
         task_id,
         event,
@@ -64,7 +64,7 @@ async fn act(store: &Store, task_id: Uuid, event: Event) {
     outcome.expect("not refused");
 }
 
-fn claim() -> Event {
+pub(super) fn claim() -> Event {
     Event::Claim(Claim {
         claim_id: Uuid::new_v4().to_string(),
         dispatch: None,
@@ -72,7 +72,7 @@ fn claim() -> Event {
     })
 }
 
-fn succeed(attempt: i64) -> Event {
+pub(super) fn succeed(attempt: i64) -> Event {
     Event::Succeed {
         attempt,
         result: json!(1),

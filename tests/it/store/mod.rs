@@ -2,6 +2,7 @@
 
 mod accounts;
 mod broker_queues;
+mod clock;
 mod durations;
 mod findings;
 mod said;

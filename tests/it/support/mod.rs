@@ -22,3 +22,4 @@ pub mod tracer;
 pub mod truth;
 pub mod veil;
 pub mod wait;
+pub mod wall_clock;

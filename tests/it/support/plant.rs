@@ -24,6 +24,7 @@ use super::{
     store::postgres_url,
     veil::Veil,
     wait::eventually,
+    wall_clock::WallClock,
 };
 
 /// A secret: the logs must not show it.
@@ -52,6 +53,7 @@ pub struct Plant {
     port: u16,
     spawned: AtomicUsize,
     queues: Mutex<Vec<String>>,
+    wall_clock: Option<WallClock>,
 }
 
 /// A running `unstuck serve`, and a client of it.
@@ -89,7 +91,13 @@ impl Plant {
             port: free_port(),
             spawned: AtomicUsize::new(0),
             queues: Mutex::default(),
+            wall_clock: None,
         }
+    }
+
+    /// Every process started from now on runs by this clock.
+    pub fn keep_time_by(&mut self, clock: &WallClock) {
+        self.wall_clock = Some(clock.clone());
     }
 
     /// Sets `UNSTUCK_<key>` for every process started from now on.
@@ -198,6 +206,7 @@ impl Plant {
         for (key, value) in &self.settings {
             command.env(format!("UNSTUCK_{key}"), value);
         }
+        command.envs(self.wall_clock.iter().flat_map(WallClock::variables));
         command
     }
 
@@ -354,7 +363,6 @@ impl Drop for Plant {
     }
 }
 
-/// Runs a statement on a database, past Unstuck's code; how many rows it changed.
 /// Runs one statement on the database at `url`, past the product; how many rows it changed.
 pub async fn execute(url: &str, statement: String) -> u64 {
     let statement = AssertSqlSafe(statement);

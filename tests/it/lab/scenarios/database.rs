@@ -11,7 +11,7 @@ use crate::{
         scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
         stage::Stage,
     },
-    support::lock::Lock,
+    support::{lock::Lock, wall_clock::WallClock},
 };
 
 /// A lock that nobody notices.
@@ -86,6 +86,18 @@ pub const ALL: &[Scenario] = &[
             May::new(WorkerSilent, On::Tasks("held")),
             May::new(WorkerLost, On::Tasks("held")),
         ],
+        quiet_s: 20,
+        remedy: |stage| Box::pin(work(stage)),
+    },
+    Scenario {
+        id: "F57",
+        name: "somebody sets the machine's clock, forward and back, while tasks run",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(set_the_clock(stage)),
+        truths: &[],
+        may: &[],
         quiet_s: 20,
         remedy: |stage| Box::pin(work(stage)),
     },
@@ -204,6 +216,28 @@ async fn lock_past_the_lease(stage: &mut Stage) {
     lock_for(stage, Duration::from_secs(15)).await;
     stage.mark();
     stage.until_more_promised(5).await;
+}
+
+/// By an hour and by ten years, for longer than a lease each time.
+async fn set_the_clock(stage: &mut Stage) {
+    let clock = WallClock::right(stage.plant.folder());
+    stage.plant.keep_time_by(&clock);
+    busy(stage).await;
+    for offset in ["+3600s", "-3600s", "+10y", "+0"] {
+        clock.set(offset);
+        // The fault itself: longer than a lease, and until it is a second detection's turn.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        stage.until_more_promised(5).await;
+    }
+    if stage.plant.database_url.starts_with("sqlite") {
+        let noticed = |(_, log): (_, String)| log.contains("the machine's clock is not the database's");
+        assert!(stage.plant.logs().into_iter().any(noticed), "the clock was set");
+    }
+    stage.mark();
+    for task in stage.ids("held") {
+        let attempt = stage.client.task(&task).await["attempt"].clone();
+        assert_eq!(attempt, 1, "nobody lost a lease");
+    }
 }
 
 async fn freeze_leader(stage: &mut Stage) {
