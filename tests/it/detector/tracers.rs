@@ -20,7 +20,7 @@ use unstuck::{
 };
 use uuid::Uuid;
 
-use super::real::{BOTH, Scene};
+use super::scene::{BOTH, Scene};
 use crate::support::{broker::Outside, wait::eventually};
 
 /// A worker that does as the test says.

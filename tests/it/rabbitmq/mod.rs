@@ -4,6 +4,7 @@ mod consume;
 mod link;
 mod malformed;
 mod publish;
+mod publish_cut;
 mod read;
 
 use unstuck::broker::{QueueType, TaskMessage};

@@ -5,5 +5,6 @@ mod broker_queues;
 mod clock;
 mod durations;
 mod findings;
+mod leases;
 mod said;
 mod tasks;

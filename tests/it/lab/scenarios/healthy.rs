@@ -4,10 +4,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::lab::{
-    scenario::{Ground, Only, Pace, Scenario},
-    stage::Stage,
+use crate::{
+    lab::{
+        scenario::{Ground, Only, Pace, Scenario},
+        stage::Stage,
+    },
+    support::lock::Lock,
 };
+
+/// How long the database keeps everybody waiting who writes.
+const SLOW: Duration = Duration::from_secs(2);
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -24,7 +30,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         id: "H2",
-        name: "healthy: workers come and go, links break, messages are given back",
+        name: "healthy: workers come and go, links break, messages are given back, the database is slow",
         ground: Ground::Proxied,
         pace: Pace::Defaults,
         only: Only::Any,
@@ -112,7 +118,7 @@ async fn restless(stage: &mut Stage) {
             ("two", "one")
         };
         stage.until_more_promised(8).await;
-        match stage.dice.roll(0, 2) {
+        match stage.dice.roll(0, 3) {
             0 => stage.chaos().cut(),
             1 => {
                 // Somebody takes messages and gives them back.
@@ -120,6 +126,11 @@ async fn restless(stage: &mut Stage) {
                 stage.hold("visitor", visitor);
                 stage.until_more_promised(3).await;
                 stage.let_go("visitor");
+            }
+            2 => {
+                let lock = Lock::take(&stage.plant.database_url).await;
+                tokio::time::sleep(SLOW).await;
+                lock.release().await;
             }
             _ => {
                 stage.worker(new, "main", 3).await;

@@ -10,6 +10,7 @@ mod link;
 mod management;
 mod message;
 mod queue;
+mod settings;
 mod worker;
 
 use super::scenario::Scenario;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<&'static Scenario> {
         database::ALL,
         management::ALL,
         broker::ALL,
+        settings::ALL,
     ]
     .into_iter()
     .flatten()
