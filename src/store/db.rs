@@ -13,8 +13,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::time::timeout;
 
-use super::error::StoreError;
+use super::error::{StoreError, Unavailable};
 
 /// One statement in both dialects. Made by `sql!`; `arity` is the highest `$N` in it.
 #[derive(Clone, Copy)]
@@ -246,6 +247,9 @@ pub(crate) enum Db {
 }
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long one who writes waits for his turn and for the file's lock together: with a second behind another batch
+/// (services/batch.rs), whoever asked is answered within 5 s.
+const SQLITE_PATIENCE: Duration = Duration::from_secs(4);
 
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     SqliteConnectOptions::from_str(url)
@@ -356,7 +360,13 @@ impl Db {
     /// A writing transaction; in SQLite it holds the write lock from here on.
     pub(crate) async fn begin(&self, lane: Lane) -> Result<Tx, StoreError> {
         Ok(match (self, lane) {
-            (Self::Sqlite { writer, .. }, _) => Engine::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            (Self::Sqlite { writer, .. }, _) => {
+                let begun = timeout(SQLITE_PATIENCE, writer.begin_with("BEGIN IMMEDIATE")).await;
+                Engine::Sqlite(begun.map_err(|_| StoreError::Unavailable {
+                    cause: Unavailable::Busy,
+                    source: None,
+                })??)
+            }
             (Self::Postgres { shared, .. }, Lane::Shared) => Engine::Postgres(shared.begin().await?),
             (Self::Postgres { reserved, .. }, Lane::Reserved) => Engine::Postgres(reserved.begin().await?),
         })

@@ -158,7 +158,8 @@ async fn a_worker_whose_connection_is_gone_is_lost_and_one_that_is_connected_is_
         );
         drop((consumer, channel));
         drop(theirs);
-        scene.reads("its tag is gone", |queue| !listed(queue)).await;
+        let gone = |queue: &QueueReading| !listed(queue) && queue.consumers == Some(0);
+        scene.reads("it is gone, by every source", gone).await;
         scene
             .until("lost", 15, async |scene| {
                 scene.verdicts().await == [Verdict::WorkerLost]

@@ -1,6 +1,7 @@
 //! The fault lab: every fault is done for real, and what the site said is held against what was true.
 //! docs/fault-lab.md says how to run it and how to read its report.
 
+mod acts;
 mod coverage;
 pub mod dice;
 mod judge;

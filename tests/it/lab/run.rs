@@ -6,13 +6,18 @@ use std::{
 };
 
 use super::{
+    acts::Acts,
     dice::Dice,
     judge::{Outcome, is_complete, judge, left_open},
     said::{Said, now_ms, said},
     scenario::{Ground, On, Scenario, Variant},
     stage::Stage,
 };
-use crate::support::{node::Node, truth::check, wait::eventually};
+use crate::support::{
+    node::Node,
+    truth::{check, count},
+    wait::eventually,
+};
 
 /// How long after the remedy the last finding may close, beyond what its rule waits for.
 const CLOSED_WITHIN: Duration = Duration::from_secs(120);
@@ -92,6 +97,7 @@ async fn tell(scenario: &Scenario, stage: &mut Stage) -> (Vec<super::judge::Cell
     (scenario.remedy)(stage).await;
     stage.stop_load().await;
     check(&stage.plant, &stage.acknowledged()).await;
+    everything_is_audited(stage).await;
     let all = closed(scenario, stage).await;
     let (cells, mut problems) = judge(scenario, stage, &all);
     for open in left_open(scenario, stage, &all) {
@@ -104,6 +110,20 @@ async fn tell(scenario: &Scenario, stage: &mut Stage) -> (Vec<super::judge::Cell
         ));
     }
     (cells, problems)
+}
+
+/// Each action has its line in the audit log, and nothing else has.
+async fn everything_is_audited(stage: &Stage) {
+    let words = Acts::WORDS.map(|word| format!("'{word}'")).join(", ");
+    let lines = format!(
+        "SELECT count(*) FROM audit WHERE outcome = 'done' AND actor <> 'system' AND action IN ({words})"
+    );
+    let lines = count(&stage.plant, &lines).await;
+    let (done, unsure) = (stage.acts.done.get(), stage.acts.unsure.get());
+    assert!(
+        (done..=done + unsure).contains(&lines),
+        "{lines} lines in the audit log of {done} actions, and {unsure} without an answer"
+    );
 }
 
 /// Waits until nothing is open any more that must close, and gives everything that was said.

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use unstuck::domain::finding::Verdict;
 
 use super::{
+    acts::Acts,
     dice::Dice,
     said::{Subject, now_ms, said},
     scenario::{Ground, On, Scenario, Variant},
@@ -50,6 +51,7 @@ pub struct Stage {
     tasks: BTreeMap<&'static str, Vec<String>>,
     queues: BTreeMap<&'static str, String>,
     loads: Vec<Load>,
+    pub acts: Acts,
     /// Connections and programs that live as long as the scenario, or until they are let go by their label.
     held: BTreeMap<&'static str, Box<dyn Any>>,
     /// When the harm was done, in Unix milliseconds; for some labels at another time.
@@ -110,6 +112,7 @@ impl Stage {
             tasks: BTreeMap::new(),
             queues: BTreeMap::new(),
             loads: Vec::new(),
+            acts: Acts::default(),
             held: BTreeMap::new(),
             marked_ms: 0,
             marked_of: BTreeMap::new(),
@@ -210,6 +213,7 @@ impl Stage {
                 .client
                 .call(reqwest::Method::POST, path, key, Some(body))
                 .await;
+            self.acts.note(path, reply.as_ref().ok());
             reply.ok().filter(|reply| reply.status < 500)
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, Once},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
@@ -12,6 +12,9 @@ use super::wait::eventually;
 
 /// How long a test waits for what happens by itself; generous, as machines under test are busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whoever asks is answered within five seconds; the rest is what a busy test machine adds.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
 /// What a call came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Reply {
     pub status: u16,
     pub body: Value,
     pub replayed: bool,
+    /// It says when to try again.
+    retry_after: bool,
 }
 
 impl Reply {
@@ -98,7 +103,8 @@ impl Client {
         &self.base
     }
 
-    /// Calls once. Errors: there was no answer.
+    /// Calls once. Errors: there was no answer. Panics when the answer took too long, or was a 5xx other than 503 with the
+    /// time to try again.
     pub async fn call(
         &self,
         method: Method,
@@ -116,7 +122,9 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
+        let began = Instant::now();
         let answered = read(request).await;
+        let took = began.elapsed();
         let outcome = match &answered {
             Ok(reply) if reply.status < 300 => Outcome::Done,
             Ok(reply) if reply.status < 500 => Outcome::Refused(reply.status),
@@ -125,6 +133,15 @@ impl Client {
         };
         let mut calls = self.calls.0.lock().expect("not poisoned");
         calls.push((format!("{method} {path} {}", key.unwrap_or_default()), outcome));
+        drop(calls);
+        if let Ok(reply) = &answered {
+            assert!(
+                took < ANSWERED_WITHIN,
+                "{method} {path} was answered after {took:?}"
+            );
+            let honest = reply.status < 500 || (reply.status == 503 && reply.retry_after);
+            assert!(honest, "{method} {path}: {} {}", reply.status, reply.body);
+        }
         answered
     }
 
@@ -209,16 +226,16 @@ impl Client {
 
 async fn read(request: reqwest::RequestBuilder) -> Result<Reply, String> {
     let response = request.send().await.map_err(|error| format!("{error:?}"))?;
-    let (status, replayed) = (
-        response.status().as_u16(),
-        response.headers().contains_key("idempotent-replayed"),
-    );
+    let status = response.status().as_u16();
+    let has = |name: &str| response.headers().contains_key(name);
+    let (replayed, retry_after) = (has("idempotent-replayed"), has("retry-after"));
     let text = response.text().await.map_err(|error| format!("{error:?}"))?;
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Ok(Reply {
         status,
         body,
         replayed,
+        retry_after,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
         scenario::{Ground, May, On, Only, Pace, Scenario, Truth},
         stage::Stage,
     },
-    support::lock::Lock,
+    support::{lock::Lock, veil::Mode, wall_clock::WallClock},
 };
 
 pub const ALL: &[Scenario] = &[
@@ -86,6 +86,59 @@ pub const ALL: &[Scenario] = &[
         ],
         quiet_s: 10,
         remedy: |stage| Box::pin(reach_and_work(stage)),
+    },
+    Scenario {
+        id: "C5",
+        name: "the clock is set while a worker dies and another queue is purged",
+        ground: Ground::Shared,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(set_clock_die_purge(stage)),
+        truths: &[
+            Truth::new(MessageLost, On::Tasks("purged"), 30),
+            Truth::new(LedgerShort, On::Queue("purged"), 30),
+            Truth::new(WorkerLost, On::Tasks("orphan"), 5 + 15),
+        ],
+        may: &[],
+        quiet_s: 15,
+        remedy: |stage| Box::pin(mend_both(stage)),
+    },
+    Scenario {
+        id: "C6",
+        name: "messages are taken away over a slow link, and the server is killed before it has seen that",
+        ground: Ground::Proxied,
+        pace: Pace::Patient,
+        only: Only::Any,
+        inject: |stage| Box::pin(steal_slowly_and_kill(stage)),
+        truths: &[
+            Truth::new(LedgerShort, On::Queue("main"), 13 + 30),
+            Truth::new(MessageLost, On::Tasks("lost"), 13 + 90),
+        ],
+        may: &[],
+        quiet_s: 5,
+        remedy: |stage| Box::pin(requeue_lost(stage)),
+    },
+    Scenario {
+        id: "C7",
+        name: "a queue is deleted and a worker dies while the management API refuses us; then it is back",
+        ground: Ground::Veiled,
+        pace: Pace::Quick,
+        only: Only::Any,
+        inject: |stage| Box::pin(lose_unseen(stage)),
+        truths: &[
+            Truth::new(QueueMissing, On::Queue("deleted"), 20),
+            Truth::new(MessageLost, On::Tasks("deleted"), 40),
+            Truth::new(WorkerLost, On::Tasks("orphan"), 40),
+        ],
+        may: &[
+            // Until it is back.
+            May::new(Unknown, On::Broker),
+            May::new(Unknown, On::Tasks("orphan")),
+            // Nobody else works on it, which is true after a minute.
+            May::new(NoConsumers, On::Queue("orphan")),
+        ],
+        quiet_s: 10,
+        remedy: |stage| Box::pin(mend_unseen(stage)),
     },
 ];
 
@@ -242,4 +295,94 @@ async fn reach_and_work(stage: &mut Stage) {
     stage.chaos().come_back();
     stage.plant.open("held");
     stage.worker("another", "main", 4).await;
+}
+
+/// Two tasks that a worker holds, and tasks that wait on a queue where nobody works.
+async fn hold_and_wait(stage: &mut Stage, waiting: &'static str) {
+    stage.worker("victim", "orphan", 2).await;
+    let held = json!({"payload": "before=held"});
+    stage.start("orphan", "orphan", 2, held).await;
+    stage.until_running("orphan").await;
+    stage.until_listed("orphan", 1).await;
+    let count = stage.dice.roll(1, 4);
+    stage.start(waiting, waiting, count, json!({})).await;
+    stage.until_published(waiting).await;
+    stage.until_counted(waiting, count).await;
+}
+
+async fn set_clock_die_purge(stage: &mut Stage) {
+    let clock = WallClock::right(stage.plant.folder());
+    stage.plant.keep_time_by(&clock);
+    stage.serve().await;
+    let queue = stage.queue("healthy");
+    stage.worker("healthy", "healthy", 2).await;
+    stage.load(
+        700,
+        move |_| json!({"kind": "lab", "queue": queue, "payload": "steps=2"}),
+    );
+    hold_and_wait(stage, "purged").await;
+    let offset = stage.dice.roll(60, 7_200);
+    let sign = ["+", "-"][usize::try_from(stage.dice.roll(0, 1)).expect("0 or 1")];
+    clock.set(&format!("{sign}{offset}s"));
+    stage.kill("victim");
+    let queue = stage.queue("purged");
+    stage.outside().await.purge(&queue).await;
+    stage.mark();
+}
+
+async fn mend_both(stage: &mut Stage) {
+    stage.stop_load().await;
+    stage.plant.open("held");
+    stage.requeue("purged").await;
+    stage.worker("of the orphans", "orphan", 2).await;
+    stage.worker("of the purged", "purged", 2).await;
+}
+
+async fn steal_slowly_and_kill(stage: &mut Stage) {
+    stage.serve().await;
+    stage.worker("one", "main", 1).await;
+    stage.start_held("held", "main", 1).await;
+    stage.until_running("held").await;
+    let (count, stolen) = (stage.dice.roll(4, 8), stage.dice.roll(1, 3));
+    stage.start("waiting", "main", count, json!({})).await;
+    stage.until_published("waiting").await;
+    stage.until_ready("main", count).await;
+    stage.chaos().delay(Duration::from_millis(200));
+    for _ in 0..stolen {
+        let task = stage.steal("main").await;
+        stage.unlabel("waiting", &task);
+        stage.label("lost", task);
+    }
+    stage.serves.remove(0).process.kill9();
+    stage.serve().await;
+    stage.mark();
+    stage.until_said(LedgerShort, On::Queue("main")).await;
+    stage.plant.open("held");
+}
+
+async fn requeue_lost(stage: &mut Stage) {
+    stage.chaos().delay(Duration::ZERO);
+    stage.requeue("lost").await;
+}
+
+async fn lose_unseen(stage: &mut Stage) {
+    stage.serve().await;
+    hold_and_wait(stage, "deleted").await;
+    stage.veil().set(Mode::Refuse);
+    stage.until_said(Unknown, On::Broker).await;
+    let queue = stage.queue("deleted");
+    stage.outside().await.delete_only(&queue).await;
+    // That it is gone is seen over AMQP.
+    stage.mark_of("deleted");
+    stage.kill("victim");
+    stage.until_said(Unknown, On::Tasks("orphan")).await;
+    stage.veil().set(Mode::Through);
+    stage.mark();
+}
+
+async fn mend_unseen(stage: &mut Stage) {
+    stage.plant.open("held");
+    stage.requeue("deleted").await;
+    stage.worker("of the orphans", "orphan", 2).await;
+    stage.worker("of the deleted", "deleted", 2).await;
 }

@@ -1,6 +1,6 @@
 //! Servers and databases that go away and come back.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -16,8 +16,6 @@ use crate::{
 
 /// A lock that nobody notices.
 const BRIEF: Duration = Duration::from_secs(3);
-/// Five seconds for the lock, behind one who waits as long, and what a busy test machine adds.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -181,11 +179,9 @@ async fn lock_for(stage: &mut Stage, span: Duration) {
     });
     while !held.is_finished() {
         assert_eq!(stage.client.get("/healthz").await.status, 200, "it lives on");
-        let (asked, queue) = (Instant::now(), stage.queue("main"));
+        let queue = stage.queue("main");
         let task = json!({"kind": "lab", "queue": queue});
         let status = stage.client.post("/api/v1/tasks", task).await.status;
-        let waited = asked.elapsed();
-        assert!(waited < ANSWERED_WITHIN, "answered after {waited:?}");
         assert!(status == 201 || (status == 503 && span > BRIEF), "{status}");
     }
     held.await.expect("let go");
