@@ -21,8 +21,8 @@ flock --nonblock 8 || die "The tests run in this checkout already."
 
 mark=$$.$RANDOM$RANDOM passed=0 failed=0
 # The fault tests and the full lab drive the program as it is shipped.
-profile=() programs=debug limit=35m
-if [ "${1:-}" = faults ]; then profile=(--release) programs=release limit=4h; fi
+programs=debug limit=35m
+if [ "${1:-}" = faults ]; then programs=release limit=4h; fi
 
 # Ends what is still running, then the services, and prints the count: whether the tests ended, could not start or were
 # interrupted. Whatever ended early counts as one failure.
@@ -77,7 +77,7 @@ count() {
 # The Rust tests; the arguments are those of `cargo test`.
 rust() {
   local before=$failed status=0
-  run rust cargo test --locked --no-fail-fast "${profile[@]}" "$@" || status=$?
+  run rust cargo test --locked --no-fail-fast "$@" || status=$?
   count "$dir/rust.log"
   # Not built, crashed or out of time: no test says so.
   if [ $status != 0 ] && [ "$failed" = "$before" ]; then failed=$((failed + 1)); fi
@@ -123,7 +123,8 @@ if [ -z "${UNSTUCK_TEST_POSTGRES_URL:-}" ]; then
   services+=($!)
 fi
 built=0
-run build cargo test --locked --no-run "${profile[@]}" || built=$?
+[ $programs = debug ] || run shipped scripts/build.sh || built=$?
+run build cargo test --locked --no-run || built=$?
 for service in "${services[@]}"; do wait "$service" || die "a private service did not start"; done
 if [ -z "${UNSTUCK_TEST_AMQP_URL:-}" ]; then
   eval "$(scripts/node.sh env)"

@@ -185,7 +185,8 @@ impl Plant {
 
     /// The same, run by another program that becomes it.
     fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
-        let line = [wrapper, &[env!("CARGO_BIN_EXE_unstuck")], arguments].concat();
+        let program = program();
+        let line = [wrapper, &[program.as_str()], arguments].concat();
         let mut command = Command::new(line[0]);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("UNSTUCK_") {
@@ -361,6 +362,11 @@ impl Drop for Plant {
     fn drop(&mut self) {
         kill_marked(JOURNAL, &self.journal_path());
     }
+}
+
+/// `UNSTUCK_BIN`, such as the program that is shipped; else the one that was built with these tests.
+fn program() -> String {
+    std::env::var("UNSTUCK_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_unstuck").to_owned())
 }
 
 /// Runs one statement on the database at `url`, past the product; how many rows it changed.
