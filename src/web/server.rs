@@ -16,9 +16,8 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, DefaultBodyLimit, Request},
-    http::StatusCode,
-    middleware::{from_fn, from_fn_with_state},
+    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -30,11 +29,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, Sleep},
+    time::{Instant, Sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tracing::{debug, error, info, warn};
 
 use super::{
@@ -51,6 +50,8 @@ pub struct Limits {
     pub head: Duration,
     /// From a request's head to its answer's head, its body included.
     pub answer: Duration,
+    /// The same of a request that changes nothing: it can be broken off at any moment.
+    pub read: Duration,
     /// How long a client may take nothing of what is being sent.
     pub unread: Duration,
     /// How long running answers may finish at shutdown.
@@ -65,6 +66,7 @@ impl Default for Limits {
             connections: 2048,
             head: Duration::from_secs(30),
             answer: Duration::from_secs(60),
+            read: Duration::from_millis(4_800),
             unread: Duration::from_secs(30),
             drain: Duration::from_secs(10),
             body_bytes: 1024 * 1024,
@@ -77,10 +79,7 @@ pub fn protect(routes: Router, origin: Arc<Origin>, limits: Limits) -> Router {
     routes
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            limits.answer,
-        ))
+        .layer(from_fn_with_state(limits, give_up))
         .layer(from_fn(security::refuse_nul))
         .layer(security::refuse_cross_site())
         .layer(from_fn_with_state(origin.clone(), security::check_host))
@@ -90,6 +89,24 @@ pub fn protect(routes: Router, origin: Arc<Origin>, limits: Limits) -> Router {
         .layer(from_fn_with_state(origin, security::add_headers))
         .layer(from_fn(security::name_request))
 }
+
+/// Answers in the place of a handler that takes too long.
+async fn give_up(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let limit = match request.method().is_safe() {
+        true => limits.read,
+        false => limits.answer,
+    };
+    let answered = timeout(limit, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        warn!(after = ?limit, "no answer in time");
+        AppError::new(Problem::Unavailable)
+            .retry_after(TRY_AGAIN)
+            .into_response()
+    })
+}
+
+/// When to try again what was given up.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// A handler that panicked: the connection would just close, so it is answered. The panic hook has logged where.
 fn answer_panic(_: Box<dyn Any + Send>) -> Response {
@@ -140,10 +157,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: Limits, stop: 
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if timeout(limits.drain, graceful.shutdown()).await.is_err() {
         info!("some answers were cut off at shutdown");
     }
 }

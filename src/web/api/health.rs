@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -89,5 +89,11 @@ pub(super) async fn readyz(State(site): State<Arc<Site>>) -> Response {
             .filter_map(|link| Some((link.name.as_str(), link.cause?.as_str())))
             .collect(),
     };
-    (code, Json(ready)).into_response()
+    let mut response = (code, Json(ready)).into_response();
+    if code == StatusCode::SERVICE_UNAVAILABLE {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    response
 }

@@ -9,7 +9,7 @@ use super::{
     acts::Acts,
     dice::Dice,
     judge::{Outcome, is_complete, judge, left_open},
-    said::{Said, now_ms, said},
+    said::{Said, now_ms},
     scenario::{Ground, On, Scenario, Variant},
     stage::Stage,
 };
@@ -84,7 +84,7 @@ async fn tell(scenario: &Scenario, stage: &mut Stage) -> (Vec<super::judge::Cell
     if let Some(limit) = limit {
         let deadline = Instant::now() + Duration::from_secs(limit) + BEYOND;
         while Instant::now() < deadline {
-            let so_far = said(&stage.client).await;
+            let so_far = stage.said().await;
             if so_far.is_some_and(|said| is_complete(scenario, stage, &said)) {
                 break;
             }
@@ -130,7 +130,7 @@ async fn everything_is_audited(stage: &Stage) {
 async fn closed(scenario: &Scenario, stage: &Stage) -> Vec<Said> {
     let deadline = Instant::now() + CLOSED_WITHIN;
     eventually(CLOSED_WITHIN * 2, "everything said is read", async || {
-        let all = said(&stage.client).await?;
+        let all = stage.said().await?;
         let open = !left_open(scenario, stage, &all).is_empty();
         if open && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(300)).await;

@@ -1,6 +1,11 @@
 //! The installation that a scenario is played on, and what its fault and its remedy are made of.
 
-use std::{any::Any, collections::BTreeMap, time::Duration};
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use lapin::{
     options::{BasicConsumeOptions, BasicQosOptions},
@@ -17,7 +22,7 @@ use unstuck::domain::finding::Verdict;
 use super::{
     acts::Acts,
     dice::Dice,
-    said::{Subject, now_ms, said},
+    said::{Said, Subject, now_ms, said},
     scenario::{Ground, On, Scenario, Variant},
 };
 use crate::support::{
@@ -52,6 +57,8 @@ pub struct Stage {
     queues: BTreeMap<&'static str, String>,
     loads: Vec<Load>,
     pub acts: Acts,
+    /// When each finding was first seen, by its id.
+    seen_ms: RefCell<HashMap<String, i64>>,
     /// Connections and programs that live as long as the scenario, or until they are let go by their label.
     held: BTreeMap<&'static str, Box<dyn Any>>,
     /// When the harm was done, in Unix milliseconds; for some labels at another time.
@@ -113,6 +120,7 @@ impl Stage {
             queues: BTreeMap::new(),
             loads: Vec::new(),
             acts: Acts::default(),
+            seen_ms: RefCell::default(),
             held: BTreeMap::new(),
             marked_ms: 0,
             marked_of: BTreeMap::new(),
@@ -467,8 +475,19 @@ impl Stage {
     }
 
     /// Whether it has been said of each of them.
+    /// Everything said so far; None while the site can't be asked. An id can't tell a later time than when it was seen.
+    pub async fn said(&self) -> Option<Vec<Said>> {
+        let mut all = said(&self.client).await?;
+        let mut seen = self.seen_ms.borrow_mut();
+        for one in &mut all {
+            let first = *seen.entry(one.id.clone()).or_insert_with(now_ms);
+            one.opened_ms = one.opened_ms.min(first);
+        }
+        Some(all)
+    }
+
     pub async fn is_said(&self, verdict: Verdict, on: On) -> bool {
-        let said = said(&self.client).await.unwrap_or_default();
+        let said = self.said().await.unwrap_or_default();
         let is = |subject| {
             said.iter()
                 .any(|one| one.verdict == verdict.as_str() && one.about == subject)

@@ -147,11 +147,13 @@ async fn a_head_that_never_ends_is_cut_off() {
 #[tokio::test]
 async fn a_handler_that_never_answers_is_given_up() {
     let limits = Limits {
-        answer: Duration::from_millis(200),
+        read: Duration::from_millis(200),
         ..Limits::default()
     };
     let server = start(limits, None).await;
-    assert_eq!(server.get("/never").await.status, 503);
+    let given_up = server.get("/never").await;
+    assert_eq!(given_up.status, 503);
+    assert_eq!(given_up.header("retry-after"), "2");
 }
 
 #[tokio::test]

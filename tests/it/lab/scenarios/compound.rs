@@ -324,7 +324,6 @@ async fn set_clock_die_purge(stage: &mut Stage) {
     let sign = ["+", "-"][usize::try_from(stage.dice.roll(0, 1)).expect("0 or 1")];
     clock.set(&format!("{sign}{offset}s"));
     hold_and_wait(stage, "purged").await;
-    // Back, so that the ids of what is found tell when that was.
     clock.set("+0");
     stage.kill("victim");
     let queue = stage.queue("purged");
