@@ -35,6 +35,11 @@ cargo_deny() {
   "$home/bin/cargo-deny" --locked "$@"
 }
 
+# Those of other systems are looked at, too: a build here does not get them.
+dependencies() {
+  cargo fetch --locked --quiet && cargo_deny --offline check bans licenses sources
+}
+
 # The database of vulnerabilities is a git repository on GitHub. Where that can't be reached, it says so and is no failure.
 advisories() {
   local url=https://github.com/rustsec/advisory-db
@@ -66,7 +71,7 @@ check "formatting of Rust" cargo fmt --check
 check "formatting of JavaScript and CSS" node_modules/.bin/prettier --log-level=warn --check "${web[@]}"
 check "shell scripts" lint_shell
 check "lints" cargo clippy --locked --all-targets -- -D warnings
-check "licences, bans, sources" cargo_deny --offline check bans licenses sources
+check "licences, bans, sources" dependencies
 check "known vulnerabilities" advisories
 
 [ ${#failures[@]} = 0 ] || die "Failed: $(printf '%s; ' "${failures[@]}")"
