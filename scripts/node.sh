@@ -99,6 +99,14 @@ boot() {
   until_ready
 }
 
+stays_taken() {
+  local try
+  for try in {1..50}; do
+    port_taken "$1" || return 1
+    sleep 0.2
+  done
+}
+
 start() {
   local try port
   if running_pid "$base/pid" >/dev/null; then
@@ -106,9 +114,10 @@ start() {
     return
   fi
   for try in 1 2 3; do
-    # A port may have been taken by somebody else since the folder was made: then the node moves.
+    # A port may have been taken by somebody else since the folder was made, for a moment or for good: then the node moves.
     for port in "$amqp" "$http" "$dist" $(running_pid "$base/epmd.pid" >/dev/null || echo "$epmd"); do
-      if port_taken "$port"; then
+      if stays_taken "$port"; then
+        say "port $port is taken: the node in $base moves"
         stop_epmd
         rm -f "$base/settings"
         settle

@@ -10,6 +10,9 @@ use unstuck::broker::BrokerConfig;
 /// A node needs a core to start: one at a time.
 static STARTING: Mutex<()> = Mutex::const_new(());
 
+/// How much of its log a failed test shows.
+const LAST_LINES: usize = 30;
+
 /// Destroyed when dropped.
 pub struct Node {
     folder: TempDir,
@@ -68,6 +71,18 @@ impl Node {
         url.expect("scripts/node.sh env prints it").to_owned()
     }
 
+    /// Shows the end of each of its logs.
+    fn tell_log(&self) {
+        let logs = std::fs::read_dir(self.folder.path().join("node/log"));
+        for log in logs.into_iter().flatten().flatten() {
+            let text = std::fs::read(log.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+            eprintln!("— the node's {} said last:\n{last}", log.path().display());
+        }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/node.sh");
         let mut command = Command::new(script);
@@ -81,6 +96,9 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell_log();
+        }
         let ended = self.command(&["destroy"]).status();
         if !ended.is_ok_and(|status| status.success()) {
             eprintln!(
