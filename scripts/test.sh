@@ -105,9 +105,6 @@ browser() {
 scripts/setup.sh test 8>&-
 flock .run/assets.lock node scripts/assets.mjs --dev
 
-# Tests wait more than they work.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((3 * $(nproc) / 2))}
-
 # A developer's own settings must not reach the tests.
 for name in "${!UNSTUCK_@}"; do [[ $name == UNSTUCK_TEST_* ]] || unset "$name"; done
 

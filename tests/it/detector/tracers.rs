@@ -202,16 +202,6 @@ impl Scene {
         }
     }
 
-    /// Looks until a task is told of; the broker's count of redeliveries may be late.
-    async fn tells(&mut self, running: &[Uuid]) {
-        for _ in 0..15 {
-            self.looks(1, running).await;
-            if !self.stalls().await.is_empty() {
-                return;
-            }
-        }
-    }
-
     /// Adds a message that no task needs: what a publish that was sent twice leaves behind.
     async fn surplus(&self, of: Uuid) {
         let properties = BasicProperties::default().with_delivery_mode(2);
@@ -290,7 +280,7 @@ async fn a_lost_message_that_surplus_copies_hide_is_found_in_a_queue_that_is_nev
         let f = two.begins(&scene).await;
         assert_eq!((e.0, f.0), (next[1], more[0]), "in their order");
         scene.settled(2, 2).await;
-        scene.tells(&[e.0, f.0]).await;
+        scene.looks(5, &[e.0, f.0]).await;
         let stalls = scene.stalls().await;
         assert_eq!(stalls.len(), 1, "{queue_type:?}: {stalls:?}");
         assert_eq!(

@@ -396,8 +396,7 @@ async fn the_brokers_deadline_for_acknowledgements_is_survived() {
 
     node.run(&["kill9"]).await;
     node.run(&["start"]).await;
-    // A node that was killed elects the queue's leader anew, and the publisher waits longer from try to try.
-    eventually(Duration::from_secs(30), "published again", async || {
+    eventually(SOON, "published again", async || {
         let outcomes = publisher.publish(vec![task_message("q", 2)]).await;
         (outcomes == [PublishOutcome::Confirmed]).then_some(())
     })

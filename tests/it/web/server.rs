@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Bytes,
     http::HeaderMap,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -36,7 +36,7 @@ async fn start(limits: Limits, public_url: Option<&str>) -> Server {
         .route("/", get(|| async { "hello" }))
         .route("/echo", post(|body: Bytes| async move { body }))
         .route("/panic", get(|| async { panic_now() }))
-        .route("/never", get(|| async { std::future::pending::<&str>().await }))
+        .route("/never", any(|| async { std::future::pending::<&str>().await }))
         .route("/much", get(|| async { "x".repeat(64 * 1024 * 1024) }))
         .route("/api/v1/things", post(|| async { "made" }))
         .route("/cookie", get(|| async { [("set-cookie", "a=1; Path=/")] }));
@@ -146,14 +146,20 @@ async fn a_head_that_never_ends_is_cut_off() {
 
 #[tokio::test]
 async fn a_handler_that_never_answers_is_given_up() {
-    let limits = Limits {
-        read: Duration::from_millis(200),
-        ..Limits::default()
-    };
-    let server = start(limits, None).await;
-    let given_up = server.get("/never").await;
-    assert_eq!(given_up.status, 503);
-    assert_eq!(given_up.header("retry-after"), "2");
+    let never = Duration::from_secs(3600);
+    let soon = Duration::from_millis(200);
+    for (method, answer, read) in [("GET", never, soon), ("POST", soon, never)] {
+        let limits = Limits {
+            answer,
+            read,
+            ..Limits::default()
+        };
+        let server = start(limits, None).await;
+        let head = format!("{method} /never HTTP/1.1\r\nContent-Length: 0\r\n");
+        let given_up = server.ask(&head).await;
+        assert_eq!(given_up.status, 503, "{method}");
+        assert_eq!(given_up.header("retry-after"), "2", "{method}");
+    }
 }
 
 #[tokio::test]
