@@ -186,8 +186,20 @@ impl Trail {
 
     /// Whether a second tracer would prove something about a task that was confirmed at `oldest`.
     fn is_worth_another(&self, oldest: Option<Time>, thresholds: &Thresholds) -> bool {
-        let (Some(first), Some(_), None, Some(oldest)) = (&self.first, &self.clear, &self.second, oldest)
-        else {
+        self.clear.is_some() && self.second.is_none() && self.would_prove(oldest, thresholds)
+    }
+
+    /// Whether the next tracer had better wait for a clear moment: one that is sent before completes no proof. Not for ever, as
+    /// consumers may hold something all the time.
+    fn awaits_clear(&self, now: Time, oldest: Option<Time>, thresholds: &Thresholds) -> bool {
+        let delivered_at = self.first.as_ref().and_then(|first| first.delivered_at);
+        let lately = delivered_at.is_some_and(|at| now.ms_since(at) < thresholds.trace_every_ms);
+        lately && self.clear.is_none() && self.would_prove(oldest, thresholds)
+    }
+
+    /// Whether a proof that begins with the first tracer would cover a task that was confirmed at `oldest`, and none does yet.
+    fn would_prove(&self, oldest: Option<Time>, thresholds: &Thresholds) -> bool {
+        let (Some(first), Some(oldest)) = (&self.first, oldest) else {
             return false;
         };
         let before = first.sent_at.ms() - thresholds.traced_margin_ms;
@@ -256,7 +268,8 @@ pub fn is_due(
             .numbers
             .consumers
             .is_some_and(|consumers| consumers.value > 0);
-    let every_ms = if trail.is_worth_another(sample.facts.oldest_published_at, thresholds) {
+    let oldest = sample.facts.oldest_published_at;
+    let every_ms = if trail.is_worth_another(oldest, thresholds) {
         thresholds.trace_again_ms
     } else {
         thresholds.trace_every_ms
@@ -264,7 +277,7 @@ pub fn is_due(
     let rested = tracers
         .sent_at
         .is_none_or(|sent_at| sample.at.ms_since(sent_at) >= every_ms);
-    takes && worked && rested
+    takes && worked && rested && !trail.awaits_clear(sample.at, oldest, thresholds)
 }
 
 /// Whether to wait for `tracer` no longer. `overtaken`: a task runs whose message was confirmed well after it was sent.

@@ -390,6 +390,44 @@ fn the_tracer_that_completes_a_proof_is_sent_sooner_when_there_is_something_to_p
 }
 
 #[test]
+fn a_tracer_that_would_complete_no_proof_waits_until_it_would() {
+    // The first one was out for more than a minute: another is due as soon as it has come.
+    let first = tracer(1, -50_000, 20_000);
+    let trail = |buffered: fn(i64) -> i64, ends: i64| {
+        Story {
+            first: first.clone(),
+            second: first.clone(),
+            begins: -55_000,
+            buffered,
+            ends,
+            ..Story::default()
+        }
+        .trail()
+    };
+    let (plain, sent) = (
+        settings(None),
+        QueueTracers {
+            sent_at: Some(at(-50_000)),
+            ..QueueTracers::default()
+        },
+    );
+    let is_due = |ms: i64, oldest: i64, trail: &Trail| {
+        let reading = with(sample(ms, false, 3, 1), |sample| {
+            sample.facts.waiting = 3;
+            sample.facts.oldest_published_at = Some(at(oldest));
+        });
+        due(&reading, Some(&plain), &sent, trail)
+    };
+    let (just_came, clear) = (trail(|_| 0, 20_000), trail(|_| 0, 25_000));
+    assert!(!is_due(20_000, -55_000, &just_came), "no moment was clear yet");
+    assert!(is_due(20_000, -54_999, &just_came), "there is nothing to prove");
+    assert!(is_due(25_000, -55_000, &clear));
+    let never = trail(|_| 1, 75_000);
+    assert!(!is_due(79_999, -55_000, &never));
+    assert!(is_due(80_000, -55_000, &never), "for a minute at most");
+}
+
+#[test]
 fn a_tracer_is_given_up_when_it_can_not_come_any_more() {
     let out = |confirmed: bool| Tracer {
         confirmed_at: confirmed.then(|| at(0)),

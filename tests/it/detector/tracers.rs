@@ -165,21 +165,23 @@ impl Scene {
                 beat(self, *id).await;
             }
             self.look().await;
-            let wait = tokio::time::timeout(Duration::from_secs(5), async {
-                loop {
-                    let tracers = self.store.queue_tracers(&[]).await.expect("read");
-                    match tracers.get(&self.queue).and_then(|tracers| tracers.out.clone()) {
-                        None => return None,
-                        Some(out) if out.confirmed_at.is_some() => return Some(out.id),
-                        Some(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                    }
-                }
-            });
-            if let Some(id) = wait.await.expect("the broker confirms") {
+            if let Some(id) = self.tracer_out().await {
                 return id;
             }
         }
         panic!("no tracer was sent");
+    }
+
+    /// The tracer that is out, once the broker has it: five seconds pass with each look, and it would be given up.
+    async fn tracer_out(&self) -> Option<Uuid> {
+        let confirmed = eventually(Duration::from_secs(5), "the broker confirms", async || {
+            let tracers = self.store.queue_tracers(&[]).await.expect("read");
+            match tracers.get(&self.queue).and_then(|tracers| tracers.out.clone()) {
+                None => Some(None),
+                Some(out) => out.confirmed_at.map(|_| Some(out.id)),
+            }
+        });
+        confirmed.await
     }
 
     /// Looks until the broker lists consumers that may hold `prefetch` messages in all: its list is some seconds late, by
@@ -199,6 +201,7 @@ impl Scene {
                 beat(self, *id).await;
             }
             self.look().await;
+            self.tracer_out().await;
         }
     }
 
@@ -250,7 +253,8 @@ async fn a_lost_message_that_surplus_copies_hide_is_found_in_a_queue_that_is_nev
         scene.lists(2, &[a.0, b.0]).await;
         let first = scene.sends_tracer(&[a.0, b.0]).await;
         scene.settled(3, 2).await;
-        scene.looks(2, &[a.0, b.0]).await;
+        // It is out for more than a minute, so that the next one could be sent as soon as it comes.
+        scene.looks(12, &[a.0, b.0]).await;
         assert_eq!(scene.sample().await.ledger.balance, Some(0));
         scene.nothing_is_told().await;
 
