@@ -3,7 +3,7 @@
 
 use std::{
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     sync::{
         Mutex,
@@ -19,7 +19,7 @@ use super::{
     chaos::Chaos,
     client::{Client, PATIENCE},
     death::Death,
-    journal::Journal,
+    journal::{Journal, Sink},
     process::{Process, kill_marked},
     store::postgres_url,
     veil::Veil,
@@ -43,6 +43,7 @@ pub enum Engine {
 pub const BOTH: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
 pub struct Plant {
+    sink: Sink,
     folder: TempDir,
     pub database_url: String,
     /// Made for this plant, to be dropped with it.
@@ -82,6 +83,7 @@ impl Plant {
             }
         };
         Self {
+            sink: Sink::spawn(folder.path().join("journal")),
             folder,
             database_url,
             database,
@@ -196,7 +198,7 @@ impl Plant {
         command
             .args(&line[1..])
             .current_dir(self.folder())
-            .env(JOURNAL, self.journal_path())
+            .env(JOURNAL, self.sink.journal())
             .env("UNSTUCK_DATABASE_URL", &self.database_url)
             .env("UNSTUCK_AMQP_URL", &self.amqp_url)
             .env("UNSTUCK_MANAGEMENT_URL", &self.management_url)
@@ -285,13 +287,9 @@ impl Plant {
         self.command(&arguments)
     }
 
-    fn journal_path(&self) -> PathBuf {
-        self.folder().join("journal")
-    }
-
     /// What the tasks' programs have done so far.
     pub fn journal(&self) -> Journal {
-        Journal::read(&self.journal_path())
+        self.sink.read()
     }
 
     /// Waits until the program of this attempt wrote this word.
@@ -315,7 +313,7 @@ impl Plant {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             line.windows(10).any(|part| part == b"program.sh") && line.starts_with(b"/bin/sh")
         };
-        super::process::marked(JOURNAL, &self.journal_path())
+        super::process::marked(JOURNAL, self.sink.journal())
             .into_iter()
             .filter(is_program)
             .collect()
@@ -360,7 +358,7 @@ impl Plant {
 
 impl Drop for Plant {
     fn drop(&mut self) {
-        kill_marked(JOURNAL, &self.journal_path());
+        kill_marked(JOURNAL, self.sink.journal());
     }
 }
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The program of a test's tasks. It writes down what it does, one line each, in the file $JOURNAL:
+# The program of a test's tasks. It tells the sink what it does, one line each, by the pipe $JOURNAL.in:
 #
-#   BEGIN|STEP|END|TERM TASK ATTEMPT PID
+#   BEGIN|STEP|END|TERM TASK ATTEMPT PID MONOTONIC_NS
 #
-# Lines are appended whole, so that their order in the file is the order in which things happened.
+# Lines are written whole, so that their order is the order in which things happened.
 # The payload is a JSON text of shell assignments:
 #   progress=N   reports so many per cent before anything else
 #   before=NAME  waits for the file $JOURNAL.NAME before it begins
@@ -15,7 +15,11 @@
 #   exit=N       its exit status
 #   die=NAME     sends itself this signal instead of ending
 
-note() { echo "$1 $UNSTUCK_TASK_ID $UNSTUCK_ATTEMPT $$" >>"$JOURNAL"; }
+note() {
+  # Since the machine's start, to 10 ms.
+  read -r up _ </proc/uptime
+  echo "$1 $UNSTUCK_TASK_ID $UNSTUCK_ATTEMPT $$ ${up%.*}${up#*.}0000000" >>"$JOURNAL.in"
+}
 
 progress='' before='' steps=0 hold='' good=1 after='' deaf='' exit=0 die=''
 read -r line || [ -n "$line" ] || line=
