@@ -14,6 +14,7 @@ use crate::{
     services::{
         accounts::Accounts,
         attachments::{Attachments, Quota},
+        backlog::Backlog,
         demo::{self, CrewConfig},
         detector::{Announce, Detector},
         lifecycle::Lifecycle,
@@ -68,7 +69,8 @@ impl App {
         let queues = QueueBook::new(store.clone(), config.queue_type, config.open_queues);
         let relay = Relay::new(store.clone(), publisher.clone(), queues.clone());
         let acts = Lifecycle::spawn(store.clone(), Lane::Shared, config.lease);
-        let submit = Submit::spawn(store.clone(), acts, queues, relay.clone());
+        let backlog = Backlog::new(config.outbox_max);
+        let submit = Submit::spawn(store.clone(), acts, queues, relay.clone(), backlog.clone());
         let (lookout, changes) = Lookout::new(store.clone());
         let attachments = Attachments::open(store.clone(), &config.data_dir, Quota::default())
             .await
@@ -100,7 +102,7 @@ impl App {
             accounts,
             changes,
             origin: Arc::new(origin(config)),
-            links: links::watched(publisher.link(), detector.management()),
+            links: links::watched(publisher.link(), detector.management(), backlog.clone()),
             desk: desk.clone(),
             webhook_host: webhook.as_ref().map(Webhook::host),
             counts: counts.subscribe(),
@@ -123,6 +125,7 @@ impl App {
             stop: stop.clone(),
         };
         app.add(relay.clone().run(stop.clone()));
+        app.add(backlog.watch(store.clone(), stop.clone()));
         let pace = recovery::Pace {
             lease: config.lease,
             fresh_for: numbers_fresh_for,

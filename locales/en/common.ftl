@@ -23,6 +23,7 @@ link-database = Database
 link-publisher = Publishing
 link-consumer = Consuming
 link-management = Broker figures
+link-outbox = Outbox
 link-health-up = up
 link-health-connecting = connecting
 link-health-blocked = blocked
@@ -35,6 +36,7 @@ link-cause-protocol_error = What answers there is not what was expected.
 link-cause-timed_out = It does not answer in time.
 link-cause-closed = The connection was lost and is being made again.
 link-cause-alarm = An alarm is in force on the broker.
+link-cause-full = As many messages wait for the broker as may: starts are refused with 503 until it takes them. Nothing that was accepted is lost.
 link-cause-unasked = Another process of this installation asks for all, or this one has just begun.
 
 live-on = Live

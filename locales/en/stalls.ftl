@@ -21,6 +21,7 @@ overview-all-queues = All { $n } queues
 link-means-database = Keeps every task. Nothing works without it.
 link-means-publisher = Sends started tasks to RabbitMQ.
 link-means-consumer = Takes tasks from RabbitMQ.
+link-means-outbox = Keeps what is started until the broker has it.
 link-means-management = Tells how many messages the queues hold.
 
 ledger-title = Ledger

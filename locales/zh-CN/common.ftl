@@ -26,6 +26,7 @@ link-database = 数据库
 link-publisher = 发布
 link-consumer = 消费
 link-management = 代理数据
+link-outbox = 发件箱
 link-health-up = 正常
 link-health-connecting = 连接中
 link-health-blocked = 被阻塞
@@ -38,6 +39,7 @@ link-cause-protocol_error = 该地址的应答不符合预期。
 link-cause-timed_out = 未在时限内应答。
 link-cause-closed = 连接已断开，正在重新建立。
 link-cause-alarm = 代理上有告警生效。
+link-cause-full = 等待代理接收的消息已达上限：在代理恢复接收之前，新的启动请求会得到 503。已接受的任务不会丢失。
 link-cause-unasked = 由本系统的另一进程统一查询，或本进程刚刚启动。
 
 live-on = 实时

@@ -18,6 +18,7 @@ overview-all-queues = 全部 { $n } 个队列
 link-means-database = 保存所有任务，一切都依赖它。
 link-means-publisher = 将已启动的任务发送到 RabbitMQ。
 link-means-consumer = 从 RabbitMQ 取得任务。
+link-means-outbox = 保存已启动、代理尚未接收的任务消息。
 link-means-management = 提供各队列的消息数量。
 
 ledger-title = 对账

@@ -40,6 +40,7 @@ pub struct Config {
     pub open_queues: bool,
     pub detect_every: Duration,
     pub lease: Duration,
+    pub outbox_max: u32,
     pub webhook_url: Option<Url>,
     pub webhook_secret: Option<String>,
     pub log: String,
@@ -136,6 +137,7 @@ impl Sources {
             open_queues: self.required("open_queues", "true or false", |text| text.parse().ok())?,
             detect_every: Duration::from_secs(self.number("detect_every_s", 1, 300)?.into()),
             lease: Duration::from_secs(self.number("lease_s", 5, 3600)?.into()),
+            outbox_max: self.number("outbox_max", 1, 10_000_000)?,
             webhook_url: self.web_address("webhook_url")?,
             webhook_secret: self.optional("webhook_secret", "a text", any)?,
             log: self.required("log", "a level or filter", |text| {

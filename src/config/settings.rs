@@ -97,6 +97,11 @@ pub const SETTINGS: &[Setting] = &[
         "30",
         "seconds that a heartbeat keeps an attempt alive; 5 to 3600",
     ),
+    setting(
+        "outbox_max",
+        "100000",
+        "messages that may wait for the broker; past it starts are refused with 503; 1 to 10000000",
+    ),
     setting("webhook_url", "", "told of each incident that opens and closes"),
     secret(
         "webhook_secret",

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod attachments;
+pub mod backlog;
 pub mod backtest;
 pub mod batch;
 pub mod demo;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use super::{
+    backlog::{Backlog, OutboxFull},
     batch::{Batcher, SharedError},
     lifecycle::{Act, ActError, Acted, Lifecycle},
     queues::{Naming, QueueBook},
@@ -29,6 +30,9 @@ pub enum SubmitError {
     Refused(#[from] CreationRefused),
     #[error("queue {0:?} is not known, and the list of queues is closed")]
     UnknownQueue(String),
+    /// Nothing was recorded.
+    #[error(transparent)]
+    Full(#[from] OutboxFull),
     /// Nothing is known to have been recorded. With an idempotency key, asking again is safe.
     #[error(transparent)]
     Store(#[from] SharedError),
@@ -50,11 +54,28 @@ pub struct Submit {
     lifecycle: Lifecycle,
     queues: QueueBook,
     relay: Relay,
+    backlog: Backlog,
+}
+
+/// What a start may be refused with.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing happened.
+    #[error(transparent)]
+    Full(#[from] OutboxFull),
+    #[error(transparent)]
+    Act(#[from] ActError),
 }
 
 impl Submit {
     /// Starts on the current runtime. `lifecycle` is the lane that starts go through.
-    pub fn spawn(store: Store, lifecycle: Lifecycle, queues: QueueBook, relay: Relay) -> Self {
+    pub fn spawn(
+        store: Store,
+        lifecycle: Lifecycle,
+        queues: QueueBook,
+        relay: Relay,
+        backlog: Backlog,
+    ) -> Self {
         let keeper = store.clone();
         let batcher = Batcher::spawn(LARGEST_BATCH, move |creations: Arc<Vec<Creation>>| {
             let store = keeper.clone();
@@ -66,6 +87,7 @@ impl Submit {
             lifecycle,
             queues,
             relay,
+            backlog,
         }
     }
 
@@ -78,7 +100,10 @@ impl Submit {
                 return Err(SubmitError::UnknownQueue(task.queue.clone()));
             }
         }
-        let starts = creation.tasks.iter().any(|task| task.start);
+        let starts = creation.tasks.iter().filter(|task| task.start).count();
+        if starts > 0 {
+            self.backlog.has_room()?;
+        }
         let confirm = match creation.tasks.as_slice() {
             [task] if task.start && self.relay.is_open() => Some(self.relay.watch(task.id, 1)),
             _ => None,
@@ -96,7 +121,8 @@ impl Submit {
                 repeated: true,
             });
         }
-        if starts {
+        if starts > 0 {
+            self.backlog.add(starts);
             self.relay.nudge();
         }
         let mut views: Vec<TaskView> = tasks
@@ -115,13 +141,20 @@ impl Submit {
     }
 
     /// Starts a new task, and waits briefly for the broker's confirm. `act.event` is the start.
-    pub async fn start(&self, act: Act) -> Result<Acted, ActError> {
+    pub async fn start(&self, act: Act) -> Result<Acted, StartError> {
+        self.backlog.has_room()?;
         let confirm = self.relay.is_open().then(|| self.relay.watch(act.task_id, 1));
         let mut acted = self.act(act).await?;
+        self.backlog.add(1);
         if let Some(confirm) = confirm
             && acted.task.state == State::Queued
             && acted.task.dispatch == 1
-            && acted.task.available_at <= self.store.now().await.map_err(SharedError::from)?
+            && acted.task.available_at
+                <= self
+                    .store
+                    .now()
+                    .await
+                    .map_err(|error| ActError::from(SharedError::from(error)))?
         {
             acted.task.published_at = confirm.within(CONFIRM_WAIT).await;
         }

@@ -5,7 +5,11 @@
 //! stands for the row set in either database. In its rows a time is milliseconds and a document (`jsonb`) is its JSON
 //! text (`types::document`), so that JSON null and SQL NULL stay apart.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     Connection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
@@ -247,9 +251,11 @@ pub(crate) enum Db {
 }
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long one who writes waits for his turn and for the file's lock together: with a second behind another batch
+/// How long one who writes waits for his turn and for a lock together: with a second behind another batch
 /// (services/batch.rs), whoever asked is answered within 5 s.
-const SQLITE_PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(4);
+/// What is left for a lock at least, and how long a wait for a connection is not worth a statement that says so.
+const PATIENCE_STEP: Duration = Duration::from_millis(250);
 
 fn sqlite_options(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     SqliteConnectOptions::from_str(url)
@@ -361,13 +367,25 @@ impl Db {
     pub(crate) async fn begin(&self, lane: Lane) -> Result<Tx, StoreError> {
         Ok(match (self, lane) {
             (Self::Sqlite { writer, .. }, _) => {
-                let begun = timeout(SQLITE_PATIENCE, writer.begin_with("BEGIN IMMEDIATE")).await;
+                let begun = timeout(PATIENCE, writer.begin_with("BEGIN IMMEDIATE")).await;
                 Engine::Sqlite(begun.map_err(|_| StoreError::Unavailable {
                     cause: Unavailable::Busy,
                     source: None,
                 })??)
             }
-            (Self::Postgres { shared, .. }, Lane::Shared) => Engine::Postgres(shared.begin().await?),
+            (Self::Postgres { shared, .. }, Lane::Shared) => {
+                let began = Instant::now();
+                let mut tx = shared.begin().await?;
+                let waited = began.elapsed();
+                if waited > PATIENCE_STEP {
+                    let left = PATIENCE.saturating_sub(waited).max(PATIENCE_STEP).as_millis();
+                    sqlx::query("SELECT set_config('lock_timeout', $1, true)")
+                        .bind(left.to_string())
+                        .execute(&mut *tx)
+                        .await?;
+                }
+                Engine::Postgres(tx)
+            }
             (Self::Postgres { reserved, .. }, Lane::Reserved) => Engine::Postgres(reserved.begin().await?),
         })
     }

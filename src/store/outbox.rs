@@ -78,6 +78,10 @@ const LOCK_TASKS: Sql = sql!("SELECT id FROM tasks WHERE id IN (SELECT id FROM "
 const FAIL: Sql = sql!("UPDATE outbox SET next_try_at = r.next_try_at, cause = r.cause, detail = r.detail, failed_at = $2 FROM "
       rows(1; id bigint, next_try_at time, cause text, detail text) " r WHERE outbox.id = r.id");
 
+/// Counted no further than the cap.
+const WAITING: Sql =
+    sql!("SELECT count(*) FROM (SELECT 1 FROM outbox WHERE due_at <= $1 ORDER BY due_at LIMIT $2) o");
+
 const NEXT_DUE: Sql = sql!("SELECT next_try_at FROM outbox ORDER BY next_try_at, id LIMIT 1");
 
 impl Store {
@@ -137,6 +141,14 @@ impl Store {
         }
         tx.commit().await?;
         Ok(now)
+    }
+
+    /// How many rows are due and not confirmed yet, counted up to `at_most`.
+    pub async fn messages_waiting(&self, at_most: i64) -> Result<i64, StoreError> {
+        let now = self.now().await?;
+        let mut conn = self.read().await?;
+        let waiting = fetch_optional!(&mut conn, (i64,), WAITING, At(now), at_most)?;
+        Ok(waiting.map_or(0, |(waiting,)| waiting))
     }
 
     /// How long until the next row is due; `None` when the outbox is empty.

@@ -78,6 +78,9 @@ impl Problem {
     }
 }
 
+/// When to try again what the database, or something else that is away for a moment, did not answer.
+pub const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
 /// One wrong field of a form or body.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct FieldError {
@@ -112,6 +115,11 @@ impl AppError {
             problem,
             told: Box::default(),
         }
+    }
+
+    /// What is needed is away for a moment.
+    pub fn unavailable() -> Self {
+        Self::new(Problem::Unavailable).retry_after(TRY_AGAIN_AFTER)
     }
 
     /// Says what exactly is wrong, in English: the message of the domain's or service's error.
@@ -180,7 +188,7 @@ impl From<StoreError> for AppError {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         if error.is_unavailable() {
             warn!(error = %error, source, "the database is not available");
-            Self::new(Problem::Unavailable).retry_after(Duration::from_secs(2))
+            Self::unavailable()
         } else {
             error!(error = %error, source, "the database answered with an error");
             Self::new(Problem::Internal)

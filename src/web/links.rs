@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     broker::{DownCause, LinkState, management::ManagementLink},
     domain::words::words,
+    services::backlog::Backlog,
 };
 
 words! {
@@ -16,6 +17,8 @@ words! {
         Publisher = "publisher",
         Consumer = "consumer",
         Management = "management",
+        /// Shown only while it is full.
+        Outbox = "outbox",
     }
 }
 
@@ -42,6 +45,7 @@ words! {
         Closed = "closed",
         Alarm = "alarm",
         Unasked = "unasked",
+        Full = "full",
     }
 }
 
@@ -130,12 +134,23 @@ impl Link {
 pub fn watched(
     publisher: watch::Receiver<LinkState>,
     management: watch::Receiver<ManagementLink>,
+    backlog: Backlog,
 ) -> Arc<dyn Fn() -> Vec<Link> + Send + Sync> {
     Arc::new(move || {
-        vec![
+        let mut links = vec![
             Link::up(LinkName::Database),
             Link::publisher(&publisher.borrow()),
             Link::management(&management.borrow()),
-        ]
+        ];
+        links.extend(backlog.full().map(|full| {
+            let detail = format!("{} messages wait", full.cap);
+            Link::not_up(
+                LinkName::Outbox,
+                LinkHealth::Blocked,
+                LinkCause::Full,
+                Some(detail),
+            )
+        }));
+        links
     })
 }

@@ -99,14 +99,9 @@ async fn give_up(State(limits): State<Limits>, request: Request, next: Next) -> 
     let answered = timeout(limit, next.run(request)).await;
     answered.unwrap_or_else(|_| {
         warn!(after = ?limit, "no answer in time");
-        AppError::new(Problem::Unavailable)
-            .retry_after(TRY_AGAIN)
-            .into_response()
+        AppError::unavailable().into_response()
     })
 }
-
-/// When to try again what was given up.
-const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 /// A handler that panicked: the connection would just close, so it is answered. The panic hook has logged where.
 fn answer_panic(_: Box<dyn Any + Send>) -> Response {

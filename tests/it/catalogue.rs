@@ -47,7 +47,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ),
         (
             "link-means",
-            vec!["consumer", "database", "management", "publisher"],
+            vec!["consumer", "database", "management", "outbox", "publisher"],
         ),
         ("scope", vec!["broker", "queue", "worker"]),
         (

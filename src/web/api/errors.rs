@@ -86,7 +86,8 @@ responses! {
     MediaType = "415", "The body is not `application/json`, or it is compressed.";
     Invalid = "422", "Values are wrong: `errors` names each field and what would be right.";
     TooMany = "429", "Too many of these in a short time: try again after `Retry-After`.";
-    Unavailable = "503", "The database does not answer. Nothing is known to have happened: try again after `Retry-After`.";
+    Unavailable = "503", "The database does not answer, and nothing is known to have happened; or `code` is `outbox_full`: so many messages wait \
+        for the broker that nothing was started. Try again after `Retry-After`.";
 }
 
 fn problem(description: &str) -> Response {

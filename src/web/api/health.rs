@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
+    http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::web::{
     Site,
+    error::TRY_AGAIN_AFTER,
     links::{Link, LinkCause, LinkHealth, LinkName},
 };
 
@@ -91,9 +92,8 @@ pub(super) async fn readyz(State(site): State<Arc<Site>>) -> Response {
     };
     let mut response = (code, Json(ready)).into_response();
     if code == StatusCode::SERVICE_UNAVAILABLE {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, TRY_AGAIN_AFTER.as_secs().into());
     }
     response
 }

@@ -1,16 +1,18 @@
 //! What a service's refusal becomes in HTTP.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
 use crate::{
     domain::transition::{Disposal, Refusal},
-    services::{batch::SharedError, lifecycle::ActError, submit::SubmitError},
+    services::{
+        backlog::OutboxFull,
+        batch::SharedError,
+        lifecycle::ActError,
+        submit::{StartError, SubmitError},
+    },
     store::tasks::CreationRefused,
     web::error::{AppError, FieldError, Problem},
 };
-
-/// How long a caller is asked to wait before it tries again.
-const TRY_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// One error of the database may be the answer of a whole batch.
 impl From<SharedError> for AppError {
@@ -19,7 +21,7 @@ impl From<SharedError> for AppError {
         let source = store.source().map(ToString::to_string);
         if store.is_unavailable() {
             tracing::warn!(error = %store, source, "the database is not available");
-            AppError::new(Problem::Unavailable).retry_after(TRY_AGAIN_AFTER)
+            AppError::unavailable()
         } else {
             tracing::error!(error = %store, source, "the database answered with an error");
             AppError::new(Problem::Internal)
@@ -49,6 +51,24 @@ impl From<ActError> for AppError {
     }
 }
 
+/// 503: the broker takes nothing, and nothing was started.
+impl From<OutboxFull> for AppError {
+    fn from(full: OutboxFull) -> Self {
+        AppError::unavailable()
+            .detail(full.to_string())
+            .member("code", "outbox_full")
+    }
+}
+
+impl From<StartError> for AppError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Full(full) => full.into(),
+            StartError::Act(error) => error.into(),
+        }
+    }
+}
+
 impl From<SubmitError> for AppError {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -59,6 +79,7 @@ impl From<SubmitError> for AppError {
                 field: "queue".into(),
                 detail: format!("there is no queue {name:?} here, and the list of queues is closed"),
             }]),
+            SubmitError::Full(full) => full.into(),
             SubmitError::Store(error) => error.into(),
         }
     }

@@ -8,7 +8,7 @@ use super::{PAIRS, all_succeed, load};
 use crate::support::{
     broker::{amqp_url, management_url},
     chaos::Chaos,
-    client::PATIENCE,
+    client::{PATIENCE, id},
     load::promised_at_last,
     plant::{BOTH, Engine, Plant, free_port},
     stub_http::{self, Answer},
@@ -60,6 +60,58 @@ async fn a_broker_that_is_away_at_start_and_while_publishing_costs_no_start_and_
             .await;
         }
         ids.extend(promised_at_last(client, load.stop().await).await);
+        all_succeed(&plant, &ids).await;
+        plant.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_outbox_refuses_starts_says_so_and_takes_them_again_once_it_drains() {
+    const CAP: usize = 20;
+    for engine in BOTH {
+        let chaos = Chaos::before(&amqp_url()).await;
+        let plant = Plant::new(engine).await.set("OUTBOX_MAX", CAP).through(&chaos);
+        let serve = plant.serve().await;
+        let client = &serve.client;
+        let queue = plant.queue("full");
+        chaos.go_away();
+        eventually(PATIENCE, "the broker is away", async || {
+            let ready = client.get("/readyz").await.done();
+            (ready["links"]["publisher"] == "down").then_some(())
+        })
+        .await;
+        let task = json!({"kind": "one", "queue": queue, "start": true});
+        let mut ids = Vec::new();
+        let refused = loop {
+            let reply = client.post("/api/v1/tasks", task.clone()).await;
+            if reply.status != 201 {
+                break reply.refused(503);
+            }
+            ids.push(id(&reply.done()));
+        };
+        assert_eq!(refused["code"], "outbox_full");
+        // What is taken while the server counts goes past it.
+        assert!((CAP..CAP + 5).contains(&ids.len()), "{}", ids.len());
+        let ready = client.get("/readyz").await.done();
+        let outbox = (&ready["links"]["outbox"], &ready["causes"]["outbox"]);
+        assert_eq!(outbox, (&json!("blocked"), &json!("full")), "{ready}");
+        let recorded = json!({"kind": "one", "queue": queue});
+        let later = id(&client.post("/api/v1/tasks", recorded).await.done());
+        let started = client.act(&later, "start", json!({})).await.refused(503);
+        assert_eq!(started["code"], "outbox_full");
+        assert_eq!(client.task(&later).await["state"], "new", "nothing happened");
+        client.act(&ids[0], "requeue", json!({})).await.done();
+
+        let _worker = plant.worker(&queue, 4);
+        chaos.come_back();
+        eventually(PATIENCE, "it is started", async || {
+            let reply = client.act(&later, "start", json!({})).await;
+            (reply.status != 503).then(|| reply.done())
+        })
+        .await;
+        let ready = client.get("/readyz").await.done();
+        assert!(ready["links"].get("outbox").is_none(), "{ready}");
+        ids.push(later);
         all_succeed(&plant, &ids).await;
         plant.close().await;
     }

@@ -3,6 +3,7 @@
 mod accounts;
 mod broker_queues;
 mod clock;
+mod deadlock;
 mod durations;
 mod findings;
 mod leases;

@@ -19,6 +19,7 @@ use unstuck::{
     services::{
         accounts::Accounts,
         attachments::{Attachments, Quota},
+        backlog::Backlog,
         lifecycle::Lifecycle,
         queues::QueueBook,
         relay::Relay,
@@ -151,7 +152,7 @@ impl TestSite {
             store: store.store.clone(),
             accounts: Accounts::new(store.store.clone(), None),
             origin: Arc::new(Origin::new(public_url, listen, None, Vec::new())),
-            submit: Submit::spawn(store.store.clone(), acts, queues, relay),
+            submit: Submit::spawn(store.store.clone(), acts, queues, relay, Backlog::new(100_000)),
             work: Lifecycle::spawn(store.store.clone(), Lane::Reserved, LEASE),
             publisher: publisher.link(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
