@@ -8,6 +8,7 @@ overview-status-trouble = { $n ->
    *[other] { $n } things need attention.
   }
 overview-status-blind = Whether anything is wrong can’t be told just now.
+overview-status-unlinked = Not every link is up: see Links below.
 overview-watched = Queues watched: { $n }. Read
 overview-unread = No queue has been read yet. Queues appear with their first task or worker.
 overview-waiting = Waiting

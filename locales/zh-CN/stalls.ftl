@@ -4,6 +4,7 @@ overview-title = 总览
 overview-status-nothing = 目前没有可监视的内容。
 overview-status-fine = 一切正常。
 overview-status-trouble = 有 { $n } 项需要处理。
+overview-status-unlinked = 有连接异常：见下方“连接”。
 overview-status-blind = 目前无法判断是否有异常。
 overview-watched = 监视队列 { $n } 个，读取于
 overview-unread = 尚未读取任何队列。队列会随第一个任务或工作进程出现。

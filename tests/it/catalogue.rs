@@ -43,7 +43,7 @@ fn families() -> Vec<(&'static str, Vec<&'static str>)> {
         ("grade", words(Grade::ALL)),
         (
             "overview-status",
-            vec!["blind", "fine", "nothing", "snoozed", "trouble"],
+            vec!["blind", "fine", "nothing", "snoozed", "trouble", "unlinked"],
         ),
         (
             "link-means",

@@ -13,7 +13,7 @@ use super::{
     stalls::card::{About, Card},
 };
 use crate::{
-    domain::{finding::Verdict, time::Time},
+    domain::{finding::Verdict, replay, time::Time},
     store::Counts,
     web::{
         Site,
@@ -21,6 +21,7 @@ use crate::{
         findings::{needs_attention, severity},
         html,
         layout::{Chrome, Nav},
+        links::Link,
         session::Viewer,
     },
 };
@@ -44,14 +45,41 @@ enum Status {
     Snoozed(u64),
     /// The numbers that a judgement needs are not there.
     Blind,
+    /// Nothing is known of, but a link is not up.
+    Unlinked,
+}
+
+/// What the status is told by.
+struct Known {
+    /// Causes and single tasks that need somebody.
+    attention: u64,
+    /// Those that somebody put off.
+    snoozed: u64,
+    /// The broker's numbers are missing.
+    unknown: bool,
+    newest: Option<Time>,
+    /// The newest numbers are old.
+    stale: bool,
+    /// Every link is up, as far as this process needs it.
+    linked: bool,
 }
 
 impl Status {
-    fn of(attention: u64, snoozed: u64, unknown: bool, newest: Option<Time>, stale: bool) -> Self {
+    fn of(known: &Known) -> Self {
+        let Known {
+            attention,
+            snoozed,
+            unknown,
+            newest,
+            stale,
+            linked,
+        } = *known;
         match newest {
             _ if attention > 0 => Self::Trouble(attention),
+            None if !linked => Self::Unlinked,
             None if !unknown && snoozed == 0 => Self::Nothing,
             _ if unknown || stale => Self::Blind,
+            _ if !linked => Self::Unlinked,
             _ if snoozed > 0 => Self::Snoozed(snoozed),
             _ => Self::Fine,
         }
@@ -62,7 +90,7 @@ impl Status {
             Self::Nothing => "mute",
             Self::Fine => "ok",
             Self::Trouble(_) => "bad",
-            Self::Snoozed(_) | Self::Blind => "warn",
+            Self::Snoozed(_) | Self::Blind | Self::Unlinked => "warn",
         }
     }
 
@@ -73,6 +101,7 @@ impl Status {
             Self::Trouble(_) => "exclamation-octagon",
             Self::Snoozed(_) => "bell-slash",
             Self::Blind => "question-circle",
+            Self::Unlinked => "exclamation-triangle",
         }
     }
 
@@ -84,13 +113,14 @@ impl Status {
             Self::Trouble(_) => "trouble",
             Self::Snoozed(_) => "snoozed",
             Self::Blind => "blind",
+            Self::Unlinked => "unlinked",
         }
     }
 
     const fn count(self) -> u64 {
         match self {
             Self::Trouble(count) | Self::Snoozed(count) => count,
-            Self::Nothing | Self::Fine | Self::Blind => 0,
+            Self::Nothing | Self::Fine | Self::Blind | Self::Unlinked => 0,
         }
     }
 }
@@ -138,8 +168,13 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
     let samples = site.store.latest_samples("", QUEUES).await?;
     let queues = samples.len();
     let newest = samples.iter().map(|sample| sample.at).max();
-    let waiting: i64 = samples.iter().map(|sample| sample.ledger.queued).sum();
-    let running: i64 = samples.iter().map(|sample| sample.ledger.running).sum();
+    // Also those whose message is not out yet, or gone: the lists behind the figures show them.
+    let (mut waiting, mut running) = (0, 0);
+    for sample in &samples {
+        let seen = replay::rebuild(sample.at, &sample.detail);
+        waiting += seen.map_or(sample.ledger.queued, |seen| seen.facts.waiting);
+        running += seen.map_or(sample.ledger.running, |seen| seen.facts.running);
+    }
     let stale = newest.is_none_or(|at| at + site.numbers_fresh_for < c.now);
     let mut rows: Vec<Row> = samples
         .into_iter()
@@ -161,9 +196,16 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
         .iter()
         .chain(&put_off)
         .any(|incident| incident.verdict == Verdict::Unknown);
-    let attention = (wrong + alone.len()) as u64;
+    let known = Known {
+        attention: (wrong + alone.len()) as u64,
+        snoozed: snoozed as u64,
+        unknown: blind,
+        newest,
+        stale,
+        linked: !c.links.iter().any(Link::degrades),
+    };
     html(&OverviewPage {
-        status: Status::of(attention, snoozed as u64, blind, newest, stale),
+        status: Status::of(&known),
         incidents_left: incidents.len().saturating_sub(INCIDENTS_SHOWN),
         incidents: {
             incidents.truncate(INCIDENTS_SHOWN);
@@ -181,4 +223,38 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
         hour,
         c,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_read_and_linked_is_called_well() {
+        let well = || Known {
+            attention: 0,
+            snoozed: 0,
+            unknown: false,
+            newest: Some(Time::from_ms(1)),
+            stale: false,
+            linked: true,
+        };
+        let told = |change: fn(&mut Known)| {
+            let mut known = well();
+            change(&mut known);
+            Status::of(&known)
+        };
+        assert_eq!(told(|_| ()), Status::Fine);
+        assert_eq!(told(|known| known.linked = false), Status::Unlinked);
+        assert_eq!(told(|known| known.stale = true), Status::Blind);
+        assert_eq!(told(|known| known.unknown = true), Status::Blind);
+        assert_eq!(told(|known| known.snoozed = 2), Status::Snoozed(2));
+        assert_eq!(told(|known| known.newest = None), Status::Nothing);
+        let all = told(|known| (known.attention, known.linked, known.stale) = (3, false, true));
+        assert_eq!(all, Status::Trouble(3));
+        let empty = told(|known| (known.newest, known.linked) = (None, false));
+        assert_eq!(empty, Status::Unlinked);
+        let put_off = told(|known| (known.snoozed, known.linked) = (1, false));
+        assert_eq!(put_off, Status::Unlinked);
+    }
 }

@@ -51,6 +51,10 @@ async fn a_finding_is_snoozed_with_a_reason_and_not_counted_as_something_to_look
             !overview.contains("Nothing is wrong"),
             "it is never well: {overview}"
         );
+        assert!(
+            overview.contains("Not every link is up"),
+            "the broker of this site is away: {overview}"
+        );
         let open = operator.get("/admin/stalls").await.text();
         assert!(!open.contains(&id.to_string()), "{open}");
         let snoozed = operator.get("/admin/stalls?view=snoozed").await.text();
