@@ -1,5 +1,7 @@
 //! One pass: count, read, judge, write. The broker's part is handed in, so that tests can say what it looks like.
 
+mod counts;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -12,16 +14,14 @@ use uuid::Uuid;
 use super::{
     candidates::{Bench, compare, view},
     causes::Causes,
-    dead::{Dead, Suspected, Suspects},
-    memory::{Counts, Memory, pace_since},
+    dead::{Suspected, Suspects},
+    memory::{Counts, Memory},
     snoozes,
 };
 use crate::{
     domain::{
         finding::{Scope, Subject, Verdict},
-        ledger::Ledger,
         observation::{BrokerSight, Presence},
-        replay,
         rules::{
             Ruled, Ruling, Thresholds, broker, fold::Split, judge_queue, messages::Loss,
             settings::queue_mismatch,
@@ -29,8 +29,8 @@ use crate::{
         time::Time,
     },
     store::{
-        KeptFor, Leadership, LedgerSample, QueueRow, Store, StoreError,
-        evidence::{Cursor, Minute, Running},
+        Leadership, QueueRow, Store, StoreError,
+        evidence::Cursor,
         findings::{Folded, IncidentRow, StallChanges},
     },
 };
@@ -304,52 +304,6 @@ impl Judge {
         Tally::default()
     }
 
-    async fn count(
-        &self,
-        now: Time,
-        queues: &[QueueRow],
-        sight: &BrokerSight,
-        dead: &Dead,
-    ) -> Result<Counts, StoreError> {
-        let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-        let traced = queues.iter().filter(|queue| queue.traced);
-        let traced: Vec<&str> = traced.map(|queue| queue.name.as_str()).collect();
-        let bounds = self.memory.bounds(now, &names, sight);
-        let mut waiting = self.store.waiting(&bounds).await?;
-        // Whose message is dead is not missing one for a reason unknown. Too many taken off hide a loss, never make one up.
-        let told = self.store.dead_lettered().await?;
-        let settled_before: HashMap<&str, Option<Time>> = bounds
-            .iter()
-            .map(|bounds| (bounds.queue.as_str(), bounds.settled_before))
-            .collect();
-        for waiting in &mut waiting {
-            let published = dead.published.get(&waiting.queue).map(Vec::as_slice);
-            let before = settled_before.get(waiting.queue.as_str()).copied().flatten();
-            let settled = |at: &&Time| before.is_some_and(|before| **at <= before);
-            let found = published.unwrap_or_default().iter().filter(settled).count() as i64;
-            let told = told.get(&waiting.queue).copied().unwrap_or(0);
-            waiting.settled = (waiting.settled - found.max(told)).max(0);
-        }
-        let mut running: HashMap<String, Vec<Running>> = HashMap::new();
-        for row in self.store.running(&bounds, now).await? {
-            running.entry(row.queue.clone()).or_default().push(row);
-        }
-        let mut minutes: HashMap<String, Vec<Minute>> = HashMap::new();
-        for minute in self.store.minutes(pace_since(now)).await? {
-            minutes.entry(minute.queue.clone()).or_default().push(minute);
-        }
-        Ok(Counts {
-            waiting: waiting
-                .into_iter()
-                .map(|waiting| (waiting.queue.clone(), waiting))
-                .collect(),
-            in_flight: self.store.in_flight(now).await?.into_iter().collect(),
-            running,
-            minutes,
-            tracers: self.store.queue_tracers(&traced).await?,
-        })
-    }
-
     /// Adds the readings to the windows and applies every rule about causes.
     fn rule(
         &mut self,
@@ -406,35 +360,6 @@ impl Judge {
             losses.extend(loss.filter(|_| told).map(|loss| (queue.name.clone(), loss)));
         }
         losses
-    }
-
-    fn samples(
-        &self,
-        now: Time,
-        queues: &[QueueRow],
-        counts: &Counts,
-        causes: &Causes,
-    ) -> Vec<(LedgerSample, KeptFor)> {
-        let sample = |queue: &QueueRow| {
-            let window = &self.memory.queues.get(&queue.name)?.window;
-            let newest = window.newest()?;
-            let waiting = counts.waiting.get(&queue.name);
-            let (stalled, warned) =
-                waiting.map_or((false, false), |waiting| (waiting.stalled, waiting.warned));
-            let sample = LedgerSample {
-                queue: queue.name.clone(),
-                at: now,
-                ledger: Ledger::of(&newest.facts, &newest.numbers),
-                health: causes.health(&queue.name, &newest.numbers, stalled, warned),
-                untouched_since: window.untouched_since(),
-                detail: replay::detail(newest),
-            };
-            Some((
-                sample,
-                KeptFor::of(now, self.memory.sampled.get(&queue.name).copied()),
-            ))
-        };
-        queues.iter().filter_map(sample).collect()
     }
 
     async fn write(

@@ -35,11 +35,12 @@ pub(super) struct Ready {
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
     /// By name, `database`, `publisher`, `management`: `up`, `connecting`, `blocked` (the broker takes no publishes),
-    /// `down`, or `unknown` (another process asks the management API for all).
+    /// `down`, or `unknown` (another process asks the management API for all); and `outbox`, `blocked`, while as many messages
+    /// wait for the broker as may.
     #[schema(value_type = BTreeMap<String, String>, example = json!({"database": "up", "publisher": "up", "management": "up"}))]
     links: BTreeMap<&'static str, &'static str>,
     /// Of the links that are not up, by name: `unreachable`, `refused`, `vhost_not_found`, `protocol_error`, `timed_out`,
-    /// `closed`, `alarm` or `unasked`. The log and the site say more.
+    /// `closed`, `alarm`, `unasked` or `full`. The log and the site say more.
     #[schema(value_type = BTreeMap<String, String>, example = json!({}))]
     causes: BTreeMap<&'static str, &'static str>,
 }

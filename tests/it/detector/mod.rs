@@ -23,6 +23,7 @@ mod tasks;
 mod thresholds;
 mod traced;
 mod tracers;
+mod tracing;
 mod trails;
 mod unusual;
 mod words;

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         finding::Scope,
         ledger::{Health, Ledger},
+        replay,
         time::Time,
     },
     store::{Depth, LedgerSample, findings::IncidentRow},
@@ -36,6 +37,8 @@ pub(crate) struct Row {
     pub(crate) stale: bool,
     /// The newest numbers.
     pub(crate) ledger: Option<Ledger>,
+    /// Tasks that wait besides: scheduled, or their message is not out yet.
+    pub(crate) unsent: i64,
     /// How long the longest waiting task has been on the queue.
     pub(crate) waited_ms: Option<i64>,
     pub(crate) spark: Option<Spark>,
@@ -53,6 +56,7 @@ impl Row {
             at: None,
             stale: true,
             ledger: None,
+            unsent: 0,
             waited_ms: None,
             spark: None,
         }
@@ -61,7 +65,9 @@ impl Row {
     /// A queue by its newest sample, which counts as old after `fresh_for`.
     pub(crate) fn of(sample: LedgerSample, now: Time, fresh_for: Duration) -> Self {
         let stale = sample.at + fresh_for < now;
+        let seen = replay::rebuild(sample.at, &sample.detail);
         Self {
+            unsent: seen.map_or(0, |seen| seen.facts.waiting - seen.facts.queued),
             health: if stale { Health::Unknown } else { sample.health },
             at: Some(sample.at),
             stale,
