@@ -298,7 +298,7 @@ async fn reach_and_work(stage: &mut Stage) {
 }
 
 /// Two tasks that a worker holds, and tasks that wait on a queue where nobody works.
-async fn hold_and_wait(stage: &mut Stage, waiting: &'static str) {
+pub(super) async fn hold_and_wait(stage: &mut Stage, waiting: &'static str) {
     stage.worker("victim", "orphan", 2).await;
     let held = json!({"payload": "before=held"});
     stage.start("orphan", "orphan", 2, held).await;

@@ -11,6 +11,7 @@ mod management;
 mod message;
 mod queue;
 mod settings;
+mod together;
 mod worker;
 
 use super::scenario::Scenario;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<&'static Scenario> {
         management::ALL,
         broker::ALL,
         settings::ALL,
+        together::ALL,
     ]
     .into_iter()
     .flatten()
