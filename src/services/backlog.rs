@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
-/// How often they are counted; what this process adds in between it counts itself.
+/// How often they are counted; what this process adds in between while the broker takes nothing it counts itself.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// What waits in the outbox, as far as this process knows. Clones share it.

@@ -122,7 +122,7 @@ impl Submit {
             });
         }
         if starts > 0 {
-            self.backlog.add(starts);
+            self.add_to_backlog(starts);
             self.relay.nudge();
         }
         let mut views: Vec<TaskView> = tasks
@@ -145,7 +145,7 @@ impl Submit {
         self.backlog.has_room()?;
         let confirm = self.relay.is_open().then(|| self.relay.watch(act.task_id, 1));
         let mut acted = self.act(act).await?;
-        self.backlog.add(1);
+        self.add_to_backlog(1);
         if let Some(confirm) = confirm
             && acted.task.state == State::Queued
             && acted.task.dispatch == 1
@@ -159,6 +159,13 @@ impl Submit {
             acted.task.published_at = confirm.within(CONFIRM_WAIT).await;
         }
         Ok(acted)
+    }
+
+    /// Notes messages that nobody takes just now; what the broker takes is gone before it is counted.
+    fn add_to_backlog(&self, messages: usize) {
+        if !self.relay.is_open() {
+            self.backlog.add(messages);
+        }
     }
 
     /// Any other act of a person or program: retry, rerun, requeue, cancel. Its message goes out at once.
