@@ -9,6 +9,7 @@ mod log;
 mod messages;
 mod queue;
 mod replicas;
+mod selection;
 mod server;
 mod soak;
 mod start;
