@@ -1,6 +1,6 @@
 //! Acts on many tasks in one form, while the server is killed and a second operator does the same.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use serde_json::json;
@@ -97,13 +97,15 @@ async fn a_selection_that_a_kill_cut_short_is_finished_by_the_next_press_and_eac
         .await;
         plant.outside().await.purge(&queue).await;
         let staff = Staff::sign_in(serve.client.base()).await;
+        let mut usual = Duration::from_millis(300);
         for round in 1..=ROUNDS {
             let form = requeue(&ids, round);
             let cut_short = tokio::spawn({
                 let (staff, form) = (staff.clone(), form.clone());
                 async move { staff.post("/admin/tasks/act", form).await.is_ok() }
             });
-            tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % 40)).await;
+            // Before it is done, while it is, and before the answer is out.
+            tokio::time::sleep(usual.mul_f64(rand::random::<f64>() * 1.5)).await;
             serve.process.kill9();
             let answered = cut_short.await.expect("no panic");
             serve = plant.serve().await;
@@ -113,7 +115,9 @@ async fn a_selection_that_a_kill_cut_short_is_finished_by_the_next_press_and_eac
                 count(&plant, &undone).await
             );
             // The same operator, who saw no answer, and another who looks at the same page.
+            let pressed = Instant::now();
             tokio::join!(staff.press(&form), staff.press(&form));
+            usual = pressed.elapsed();
             let next = round + 1;
             let elsewhere = format!("SELECT count(*) FROM tasks WHERE dispatch <> {next}");
             assert_eq!(count(&plant, &elsewhere).await, 0, "each is done, and once");
