@@ -103,6 +103,7 @@ impl Submit {
         let starts = creation.tasks.iter().filter(|task| task.start).count();
         if starts > 0 {
             self.backlog.has_room()?;
+            self.add_to_backlog(starts);
         }
         let confirm = match creation.tasks.as_slice() {
             [task] if task.start && self.relay.is_open() => Some(self.relay.watch(task.id, 1)),
@@ -122,7 +123,6 @@ impl Submit {
             });
         }
         if starts > 0 {
-            self.add_to_backlog(starts);
             self.relay.nudge();
         }
         let mut views: Vec<TaskView> = tasks
@@ -143,9 +143,9 @@ impl Submit {
     /// Starts a new task, and waits briefly for the broker's confirm. `act.event` is the start.
     pub async fn start(&self, act: Act) -> Result<Acted, StartError> {
         self.backlog.has_room()?;
+        self.add_to_backlog(1);
         let confirm = self.relay.is_open().then(|| self.relay.watch(act.task_id, 1));
         let mut acted = self.act(act).await?;
-        self.add_to_backlog(1);
         if let Some(confirm) = confirm
             && acted.task.state == State::Queued
             && acted.task.dispatch == 1
@@ -161,7 +161,7 @@ impl Submit {
         Ok(acted)
     }
 
-    /// Notes messages that nobody takes just now; what the broker takes is gone before it is counted.
+    /// Notes messages that will be written and that nobody takes just now; what the broker takes is gone before it is counted.
     fn add_to_backlog(&self, messages: usize) {
         if !self.relay.is_open() {
             self.backlog.add(messages);

@@ -230,7 +230,11 @@ async fn traced_scene(queue_type: QueueType) -> Scene {
     let scene = Scene::new(queue_type).await;
     let warm = scene.start(1).await[0];
     scene.act(warm, Event::Cancel).await;
-    scene.outside.take(&scene.queue).await.expect("its message");
+    // Its channel stays open meanwhile: what one did that is closed at once may never be counted.
+    let channel = scene.outside.channel().await;
+    let no_ack = BasicGetOptions { no_ack: true };
+    let got = channel.basic_get(scene.queue.as_str().into(), no_ack).await;
+    assert!(got.expect("got").is_some(), "its message");
     scene.trace().await;
     scene
 }
