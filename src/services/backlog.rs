@@ -53,7 +53,7 @@ impl Backlog {
         (self.waiting.load(Ordering::Relaxed) >= cap).then_some(OutboxFull { cap })
     }
 
-    /// Notes starts before they are recorded: one that is counted as well would be refused for nothing.
+    /// Notes starts that are about to be recorded: noted afterwards, they could be counted twice.
     pub fn add(&self, starts: usize) {
         let starts = i64::try_from(starts).unwrap_or(i64::MAX);
         self.waiting.fetch_add(starts, Ordering::Relaxed);
