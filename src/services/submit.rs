@@ -102,7 +102,14 @@ impl Submit {
         }
         let starts = creation.tasks.iter().filter(|task| task.start).count();
         if starts > 0 {
-            self.backlog.has_room()?;
+            if let Err(full) = self.backlog.has_room() {
+                // What was recorded already takes no more room.
+                let before = self.store.created_before(&creation).await;
+                return match before.map_err(SharedError::from)? {
+                    Some(ids) => self.repeated(&ids?).await,
+                    None => Err(full.into()),
+                };
+            }
             self.add_to_backlog(starts);
         }
         let confirm = match creation.tasks.as_slice() {
@@ -112,15 +119,7 @@ impl Submit {
         let (tasks, principal) = (creation.tasks.clone(), creation.principal.clone());
         let created = self.batcher.submit(creation).await??;
         if created.repeated {
-            let tasks = self
-                .store
-                .tasks_by_id(&created.ids)
-                .await
-                .map_err(SharedError::from)?;
-            return Ok(Submitted {
-                tasks,
-                repeated: true,
-            });
+            return self.repeated(&created.ids).await;
         }
         if starts > 0 {
             self.relay.nudge();
@@ -137,6 +136,15 @@ impl Submit {
         Ok(Submitted {
             tasks: views,
             repeated: false,
+        })
+    }
+
+    /// What an earlier creation under the same key made.
+    async fn repeated(&self, ids: &[Uuid]) -> Result<Submitted, SubmitError> {
+        let tasks = self.store.tasks_by_id(ids).await.map_err(SharedError::from)?;
+        Ok(Submitted {
+            tasks,
+            repeated: true,
         })
     }
 

@@ -1,6 +1,6 @@
 //! Records new tasks, several callers' in one transaction.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         Lane, Store, StoreError,
-        db::{Sql, Tx, execute, fetch_all, sql},
+        db::{Sql, Tx, execute, fetch_all, fetch_optional, sql},
         throughput::{Counts, add_throughput},
         types::{At, Batch, document},
     },
@@ -107,9 +107,7 @@ impl Store {
                 keys.get_mut(&place).map(|kept| (idempotency, kept))
             });
             answers.push(match earlier {
-                Some((idempotency, kept)) if kept.body_hash != idempotency.body_hash => {
-                    Err(CreationRefused::OtherBody)
-                }
+                Some((idempotency, kept)) if !kept.is_for(idempotency) => Err(CreationRefused::OtherBody),
                 Some((_, kept)) if kept.ids != ids => Ok(Created {
                     ids: kept.ids.clone(),
                     repeated: true,
@@ -134,11 +132,48 @@ impl Store {
         tx.commit().await?;
         Ok(answers)
     }
+
+    /// The tasks that `creation` made when it was asked for before; `None` when it never was, or has no key. Records nothing.
+    pub async fn created_before(
+        &self,
+        creation: &Creation,
+    ) -> Result<Option<Result<Vec<Uuid>, CreationRefused>>, StoreError> {
+        let Some(idempotency) = &creation.idempotency else {
+            return Ok(None);
+        };
+        let wanted = [json!({ "principal": creation.principal, "key": idempotency.key })];
+        let mut conn = self.read().await?;
+        let row = fetch_optional!(&mut conn, KeyRow, READ_KEYS, Batch::of(&wanted))?;
+        Ok(row.map(|row| {
+            let kept = Kept::from(row);
+            if kept.is_for(idempotency) {
+                Ok(kept.ids)
+            } else {
+                Err(CreationRefused::OtherBody)
+            }
+        }))
+    }
 }
 
 struct Kept {
     body_hash: String,
     ids: Vec<Uuid>,
+}
+
+impl Kept {
+    /// It was kept of a request with the same body.
+    fn is_for(&self, idempotency: &Idempotency) -> bool {
+        self.body_hash == idempotency.body_hash
+    }
+}
+
+impl From<KeyRow> for Kept {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            body_hash: row.body_hash,
+            ids: row.task_ids.0,
+        }
+    }
 }
 
 /// Takes the keys that are free; returns what stands under each key afterwards.
@@ -168,14 +203,9 @@ async fn take_keys(
     }
     Ok(rows
         .into_iter()
-        .map(|row| {
-            (
-                (row.principal, row.key),
-                Kept {
-                    body_hash: row.body_hash,
-                    ids: row.task_ids.0,
-                },
-            )
+        .map(|mut row| {
+            let place = (mem::take(&mut row.principal), mem::take(&mut row.key));
+            (place, Kept::from(row))
         })
         .collect())
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::{PAIRS, all_succeed, load, until_published};
 use crate::support::{
@@ -75,7 +76,13 @@ async fn a_full_outbox_refuses_starts_says_so_and_takes_them_again_once_it_drain
         let client = &serve.client;
         let queue = plant.queue("full");
         let task = json!({"kind": "one", "queue": queue, "start": true});
-        let mut ids = Vec::new();
+        let recorded = json!({"kind": "one", "queue": queue});
+        let keyed = async |body: &Value| {
+            client
+                .call(Method::POST, "/api/v1/tasks", Some("kept"), Some(body))
+                .await
+        };
+        let mut ids = vec![id(&keyed(&task).await.expect("it answers").done())];
         // What the broker takes at once does not count.
         for _ in 0..3 * CAP {
             ids.push(id(&client.post("/api/v1/tasks", task.clone()).await.done()));
@@ -108,8 +115,17 @@ async fn a_full_outbox_refuses_starts_says_so_and_takes_them_again_once_it_drain
         let ready = client.get("/readyz").await.done();
         let outbox = (&ready["links"]["outbox"], &ready["causes"]["outbox"]);
         assert_eq!(outbox, (&json!("blocked"), &json!("full")), "{ready}");
-        let recorded = json!({"kind": "one", "queue": queue});
-        let later = id(&client.post("/api/v1/tasks", recorded).await.done());
+        let later = id(&client.post("/api/v1/tasks", recorded.clone()).await.done());
+        let again = keyed(&task).await.expect("it answers");
+        assert_eq!(
+            id(&again.done()),
+            ids[0],
+            "what was taken before is answered again"
+        );
+        let other = keyed(&json!({"kind": "other", "queue": queue, "start": true}))
+            .await
+            .expect("it answers");
+        assert_eq!(other.refused(409)["code"], "idempotency_key_reused");
         let started = client.act(&later, "start", json!({})).await.refused(503);
         assert_eq!(started["code"], "outbox_full");
         assert_eq!(client.task(&later).await["state"], "new", "nothing happened");
