@@ -13,7 +13,7 @@ use super::{
     stalls::card::{About, Card},
 };
 use crate::{
-    domain::{finding::Verdict, replay, time::Time},
+    domain::{finding::Verdict, time::Time},
     store::Counts,
     web::{
         Site,
@@ -168,18 +168,13 @@ pub(super) async fn show(viewer: Viewer, State(site): State<Arc<Site>>) -> Resul
     let samples = site.store.latest_samples("", QUEUES).await?;
     let queues = samples.len();
     let newest = samples.iter().map(|sample| sample.at).max();
-    // Also those whose message is not out yet, or gone: the lists behind the figures show them.
-    let (mut waiting, mut running) = (0, 0);
-    for sample in &samples {
-        let seen = replay::rebuild(sample.at, &sample.detail);
-        waiting += seen.map_or(sample.ledger.queued, |seen| seen.facts.waiting);
-        running += seen.map_or(sample.ledger.running, |seen| seen.facts.running);
-    }
     let stale = newest.is_none_or(|at| at + site.numbers_fresh_for < c.now);
     let mut rows: Vec<Row> = samples
         .into_iter()
         .map(|sample| Row::of(sample, c.now, site.numbers_fresh_for))
         .collect();
+    let waiting = rows.iter().map(|row| row.all.waiting).sum();
+    let running = rows.iter().map(|row| row.all.running).sum();
     rows.sort_by(|a, b| a.rank().cmp(&b.rank()).then_with(|| a.name.cmp(&b.name)));
     rows.truncate(QUEUES_SHOWN);
     ledger::complete(&site, &mut rows, c.now).await?;

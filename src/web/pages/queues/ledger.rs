@@ -37,11 +37,18 @@ pub(crate) struct Row {
     pub(crate) stale: bool,
     /// The newest numbers.
     pub(crate) ledger: Option<Ledger>,
-    /// Tasks that wait besides: scheduled, or their message is not out yet.
-    pub(crate) unsent: i64,
+    /// Every task that waits, and every one that runs: also those whose message is not out yet, or gone.
+    pub(crate) all: Tasks,
     /// How long the longest waiting task has been on the queue.
     pub(crate) waited_ms: Option<i64>,
     pub(crate) spark: Option<Spark>,
+}
+
+/// A queue's unfinished tasks by the database alone, as the lists of tasks show them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tasks {
+    pub(crate) waiting: i64,
+    pub(crate) running: i64,
 }
 
 impl Row {
@@ -56,7 +63,7 @@ impl Row {
             at: None,
             stale: true,
             ledger: None,
-            unsent: 0,
+            all: Tasks::default(),
             waited_ms: None,
             spark: None,
         }
@@ -67,7 +74,10 @@ impl Row {
         let stale = sample.at + fresh_for < now;
         let seen = replay::rebuild(sample.at, &sample.detail);
         Self {
-            unsent: seen.map_or(0, |seen| seen.facts.waiting - seen.facts.queued),
+            all: Tasks {
+                waiting: seen.map_or(sample.ledger.queued, |seen| seen.facts.waiting),
+                running: seen.map_or(sample.ledger.running, |seen| seen.facts.running),
+            },
             health: if stale { Health::Unknown } else { sample.health },
             at: Some(sample.at),
             stale,
@@ -90,6 +100,11 @@ impl Row {
 
     pub(crate) fn running(&self) -> Option<i64> {
         self.ledger.map(|ledger| ledger.running)
+    }
+
+    /// Tasks that wait besides: scheduled, or their message is not out yet.
+    pub(crate) fn unsent(&self) -> i64 {
+        self.queued().map_or(0, |queued| self.all.waiting - queued)
     }
 
     /// Tracers that are out; `None` when there is none.
