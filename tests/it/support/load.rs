@@ -41,6 +41,7 @@ pub struct Load {
     stop: CancellationToken,
     programs: JoinSet<Vec<Sent>>,
     promised: Arc<AtomicUsize>,
+    not_promised: Arc<AtomicUsize>,
 }
 
 impl Load {
@@ -50,11 +51,12 @@ impl Load {
         pace: Duration,
         make: impl Fn(usize) -> Value + Send + Sync + 'static,
     ) -> Self {
-        let (stop, promised) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+        let stop = CancellationToken::new();
+        let (promised, not_promised) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (make, next) = (Arc::new(make), Arc::new(AtomicUsize::new(0)));
         let mut programs = JoinSet::new();
         for client in clients {
-            let (stop, promised) = (stop.clone(), promised.clone());
+            let (stop, promised, not_promised) = (stop.clone(), promised.clone(), not_promised.clone());
             let (make, next) = (make.clone(), next.clone());
             programs.spawn(async move {
                 let mut sent = Vec::new();
@@ -63,9 +65,12 @@ impl Load {
                 while !stop.is_cancelled() {
                     ticks.tick().await;
                     let one = Sent::once(&client, make(next.fetch_add(1, Ordering::SeqCst))).await;
-                    if one.id.is_some() {
-                        promised.fetch_add(1, Ordering::SeqCst);
-                    }
+                    let count = if one.id.is_some() {
+                        &promised
+                    } else {
+                        &not_promised
+                    };
+                    count.fetch_add(1, Ordering::SeqCst);
                     sent.push(one);
                 }
                 sent
@@ -75,6 +80,7 @@ impl Load {
             stop,
             programs,
             promised,
+            not_promised,
         }
     }
 
@@ -91,6 +97,14 @@ impl Load {
             &format!("{more} more starts are promised"),
             async || (self.promised() >= goal).then_some(()),
         )
+        .await;
+    }
+
+    /// Waits until a start got no answer, or one that promised nothing.
+    pub async fn until_one_is_not_promised(&self) {
+        eventually(PATIENCE, "a start is not promised", async || {
+            (self.not_promised.load(Ordering::SeqCst) > 0).then_some(())
+        })
         .await;
     }
 
