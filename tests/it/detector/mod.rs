@@ -4,6 +4,7 @@ mod attempts;
 mod cards;
 mod copies;
 mod dead;
+mod every_finding;
 mod head;
 mod histories;
 mod lost_workers;

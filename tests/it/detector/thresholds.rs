@@ -19,8 +19,9 @@ use unstuck::{
 };
 
 use super::{
+    every_finding::every_finding,
     stage::{EVERY, Stage},
-    support::{THRESHOLDS, at, consumers, every_finding, found, judge, sample, window, with},
+    support::{THRESHOLDS, at, consumers, found, judge, sample, window, with},
 };
 use crate::support::store::each_store;
 

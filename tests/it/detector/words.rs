@@ -10,7 +10,7 @@ use unstuck::{
     web::i18n::Lang,
 };
 
-use super::support::every_finding;
+use super::every_finding::every_finding;
 
 /// The lines of the English catalogue by key.
 fn lines() -> BTreeMap<String, String> {

@@ -268,9 +268,7 @@ async fn thaw_and_redrive(stage: &mut Stage) {
     stage.stop_load().await;
     stage.plant.open("held");
     stage.worker("of the frozen", "frozen", 2).await;
-    stage
-        .until("frozen", "done", |task| task["state"] == "succeeded")
-        .await;
+    stage.until_done("frozen").await;
     stage.signal("sleeper", Signal::SIGCONT);
     stage.requeue("refused").await;
     stage.worker("of the refused", "refused", 2).await;

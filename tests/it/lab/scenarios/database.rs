@@ -197,9 +197,7 @@ async fn lock_briefly(stage: &mut Stage) {
         .await;
     stage.until_running("ending").await;
     lock_for(stage, Duration::from_secs(9)).await;
-    stage
-        .until("ending", "done", |task| task["state"] == "succeeded")
-        .await;
+    stage.until_done("ending").await;
     stage.mark();
     for task in [stage.ids("held"), stage.ids("ending")].concat() {
         let attempt = stage.client.task(&task).await["attempt"].clone();

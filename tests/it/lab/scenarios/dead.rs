@@ -151,8 +151,7 @@ async fn give_away(stage: &mut Stage) {
 }
 
 async fn replace_worker(stage: &mut Stage) {
-    let worker = stage.workers.remove("of another kind").expect("a worker");
-    assert!(worker.terminate().await.success());
+    stage.end("of another kind").await;
     stage.requeue("foreign").await;
     stage.worker("of their kind", "main", 2).await;
 }

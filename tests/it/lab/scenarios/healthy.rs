@@ -134,8 +134,7 @@ async fn restless(stage: &mut Stage) {
             }
             _ => {
                 stage.worker(new, "main", 3).await;
-                let stopped = stage.workers.remove(old).expect("a worker");
-                assert!(stopped.terminate().await.success());
+                stage.end(old).await;
                 round += 1;
             }
         }

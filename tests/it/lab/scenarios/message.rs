@@ -311,13 +311,7 @@ async fn copies(stage: &mut Stage) {
 
 async fn copies_at_rest(stage: &mut Stage) {
     stage.serve().await;
-    stage.worker("one", "main", 1).await;
-    stage.start("done", "main", 1, json!({})).await;
-    stage
-        .until("done", "done", |task| task["state"] == "succeeded")
-        .await;
-    let worker = stage.workers.remove("one").expect("a worker");
-    assert!(worker.terminate().await.success());
+    stage.one_is_done("done", "main").await;
     let (task, count) = (stage.ids("done").remove(0), stage.dice.roll(1, 20));
     stage.copy(&task, "main", count).await;
     stage.mark();
@@ -345,9 +339,7 @@ async fn mismatch(stage: &mut Stage) {
 /// Works it off first, then makes it anew: what waited in it would be lost.
 async fn delete_mismatched(stage: &mut Stage) {
     stage.worker("one", "main", 4).await;
-    stage
-        .until("held", "done", |task| task["state"] == "succeeded")
-        .await;
+    stage.until_done("held").await;
     stage.until_ready("main", 0).await;
     let queue = stage.queue("main");
     stage.outside().await.delete_only(&queue).await;

@@ -217,9 +217,7 @@ async fn stand_still(stage: &mut Stage) {
     for _ in 0..5 {
         let burst = stage.dice.roll(10, 40);
         stage.start("burst", "main", burst, json!({})).await;
-        stage
-            .until("burst", "done", |task| task["state"] == "succeeded")
-            .await;
+        stage.until_done("burst").await;
     }
 }
 

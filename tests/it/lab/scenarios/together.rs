@@ -59,9 +59,7 @@ async fn alarm_die_purge(stage: &mut Stage) {
     stage.serve().await;
     stage.worker("one", "main", 2).await;
     stage.start("first", "main", 1, json!({})).await;
-    stage
-        .until("first", "done", |task| task["state"] == "succeeded")
-        .await;
+    stage.until_done("first").await;
     hold_and_wait(stage, "purged").await;
     stage.node().run(&["sync"]).await;
     stage
@@ -87,13 +85,7 @@ async fn clear_and_mend(stage: &mut Stage) {
 
 async fn redeclare_copy_die(stage: &mut Stage) {
     stage.serve().await;
-    stage.worker("of the copied", "copied", 1).await;
-    stage.start("done", "copied", 1, json!({})).await;
-    stage
-        .until("done", "done", |task| task["state"] == "succeeded")
-        .await;
-    let worker = stage.workers.remove("of the copied").expect("a worker");
-    assert!(worker.terminate().await.success());
+    stage.one_is_done("done", "copied").await;
     hold_and_wait(stage, "remade").await;
     stage.mark();
     let (outside, queue) = (stage.outside().await, stage.queue("remade"));

@@ -195,9 +195,7 @@ async fn freeze(stage: &mut Stage) {
 async fn thaw(stage: &mut Stage) {
     stage.plant.open("held");
     stage.worker("two", "main", 3).await;
-    stage
-        .until("held", "done", |task| task["state"] == "succeeded")
-        .await;
+    stage.until_done("held").await;
     stage.signal("one", Signal::SIGCONT);
 }
 
@@ -284,8 +282,7 @@ async fn rolling(stage: &mut Stage) {
         };
         stage.until_more_promised(6).await;
         stage.worker(new, "main", 3).await;
-        let stopped = stage.workers.remove(old).expect("a worker");
-        assert!(stopped.terminate().await.success());
+        stage.end(old).await;
     }
 }
 
