@@ -209,7 +209,9 @@ impl Plant {
         for (key, value) in &self.settings {
             command.env(format!("UNSTUCK_{key}"), value);
         }
-        command.envs(self.wall_clock.iter().flat_map(WallClock::variables));
+        if let Some(clock) = &self.wall_clock {
+            clock.rule(&mut command);
+        }
         command
     }
 

@@ -2,11 +2,16 @@
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// `libfaketime`; the linker puts the machine's folder for `$LIB`.
 const LIBRARY: &str = "/usr/$LIB/faketime/libfaketimeMT.so.1";
+
+/// The name of a process that runs by such a clock.
+const RULED: &str = "unstuck-by-wall-clock";
 
 #[derive(Clone)]
 pub struct WallClock {
@@ -38,13 +43,15 @@ impl WallClock {
         fs::rename(&fresh, &self.file).expect("whole at every moment");
     }
 
-    /// What a process runs by it with.
-    pub fn variables(&self) -> [(&'static str, String); 4] {
-        [
-            ("LD_PRELOAD", LIBRARY.to_owned()),
-            ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ]
+    /// Lets the process run by it, and none that it starts: the library moves timers of the clocks that only count on, too,
+    /// and a guard has such a timer.
+    pub fn rule(&self, command: &mut Command) {
+        command
+            .arg0(RULED)
+            .env("FAKETIME_ONLY_CMDS", RULED)
+            .env("LD_PRELOAD", LIBRARY)
+            .env("FAKETIME_TIMESTAMP_FILE", &self.file)
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     }
 }
