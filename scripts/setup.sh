@@ -91,4 +91,4 @@ if [ ${#packages[@]} -gt 0 ]; then
   still=$(missing | tr '\n' ' ')
   [ -z "$still" ] || die "Still missing after the installation (too old in this system's packages?): $still"
 fi
-at_least "$(node --version | tr -d v)" 18 || die "Node.js 18 or later is needed, this is $(node --version)"
+at_least "$(node --version | tr -d v)" 18.19 || die "Node.js 18.19 or later is needed, this is $(node --version)"

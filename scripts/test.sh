@@ -87,11 +87,11 @@ rust() {
 lab() { rust --test it -- --nocapture lab::; }
 
 # The browser tests, of the program that the Rust tests were built with: node's own runner, its counts in a file beside
-# what is shown.
+# what is shown. Two files at once: much of a journey is waiting.
 browser() {
   local files=(tests/browser/*.test.mjs) before=$failed status=0 tap=$dir/browser.tap key number
   [ -e "${files[0]}" ] || return 0
-  run browser node --test --test-reporter=spec --test-reporter-destination=stdout \
+  run browser node --test --test-concurrency=2 --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=tap --test-reporter-destination="$tap" "${files[@]}" || status=$?
   while read -r _ key number; do
     case $key in
