@@ -76,7 +76,6 @@ async fn a_full_outbox_refuses_starts_says_so_and_takes_them_again_once_it_drain
         let client = &serve.client;
         let queue = plant.queue("full");
         let task = json!({"kind": "one", "queue": queue, "start": true});
-        let recorded = json!({"kind": "one", "queue": queue});
         let keyed = async |body: &Value| {
             client
                 .call(Method::POST, "/api/v1/tasks", Some("kept"), Some(body))
@@ -115,7 +114,8 @@ async fn a_full_outbox_refuses_starts_says_so_and_takes_them_again_once_it_drain
         let ready = client.get("/readyz").await.done();
         let outbox = (&ready["links"]["outbox"], &ready["causes"]["outbox"]);
         assert_eq!(outbox, (&json!("blocked"), &json!("full")), "{ready}");
-        let later = id(&client.post("/api/v1/tasks", recorded.clone()).await.done());
+        let recorded = json!({"kind": "one", "queue": queue});
+        let later = id(&client.post("/api/v1/tasks", recorded).await.done());
         let again = keyed(&task).await.expect("it answers");
         assert_eq!(
             id(&again.done()),

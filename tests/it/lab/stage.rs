@@ -145,13 +145,13 @@ impl Stage {
         self.workers.insert(label, worker);
     }
 
-    /// `kill -9`.
     /// Ends the worker in good order.
     pub async fn end(&mut self, worker: &str) {
         let worker = self.workers.remove(worker).expect("a worker");
         assert!(worker.terminate().await.success());
     }
 
+    /// `kill -9`.
     pub fn kill(&mut self, worker: &str) {
         self.workers.remove(worker).expect("a worker").kill9();
     }
