@@ -87,7 +87,7 @@ rust() {
 lab() { rust --test it -- --nocapture lab::; }
 
 # The browser tests, of the program that the Rust tests were built with: node's own runner, its counts in a file beside
-# what is shown. Two files at once: much of a journey is waiting.
+# what is shown. Two files at once, in the order of their names: much of a journey is waiting, and the longest file comes early.
 browser() {
   local files=(tests/browser/*.test.mjs) before=$failed status=0 tap=$dir/browser.tap key number
   [ -e "${files[0]}" ] || return 0
