@@ -96,6 +96,8 @@ const SET: &str =
     "INSERT OR REPLACE INTO clock (one, boot, at_boot_ms, at_ms, rate_ppm) VALUES (1, $1, $2, $3, $4)";
 /// The last that the machine wrote of its work before it was started anew: the clock never shows less.
 const LAST_BEAT: &str = "SELECT max(beat_at) FROM tasks WHERE state = 'running'";
+/// Readings of a time that is still to come would count as the newest.
+const FORGET_LATER: &str = "DELETE FROM samples WHERE at > $1";
 const OPEN: &str = "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'queued') OR EXISTS (SELECT 1 FROM tasks WHERE state = 'running')";
 
 async fn dial(conn: &mut SqliteConnection) -> Result<Option<Dial>, StoreError> {
@@ -230,7 +232,9 @@ impl Store {
                 rate_ppm,
             };
             if !open {
-                set(conn, &turned(shown_ms + ahead_ms, 0)).await?;
+                let at_ms = shown_ms + ahead_ms;
+                set(conn, &turned(at_ms, 0)).await?;
+                sqlx::query(FORGET_LATER).bind(at_ms).execute(&mut **conn).await?;
                 change = Change::Set;
             } else if rate_ppm != known.rate_ppm {
                 set(conn, &turned(shown_ms, rate_ppm)).await?;

@@ -101,7 +101,10 @@ impl Detector {
             self.eyes.close();
             return Ok(Tally::default());
         }
-        self.keep_time().await?;
+        if self.keep_time().await? == Change::Set {
+            // `now` is of another time: what is read by it would count as the newest, or as long past.
+            return Ok(Tally::default());
+        }
         let queues = self.judge.queues().await?;
         let suspects = self.judge.suspects();
         let mut look = Box::pin(self.eyes.look(&queues, &suspects, now));
@@ -130,9 +133,9 @@ impl Detector {
     }
 
     /// Lets the clock of a SQLite file follow the machine's, and says when that was set.
-    async fn keep_time(&self) -> Result<(), StoreError> {
+    async fn keep_time(&self) -> Result<Change, StoreError> {
         let Some(Drift { ahead_ms, change }) = self.store.follow_machine_clock().await? else {
-            return Ok(());
+            return Ok(Change::None);
         };
         match change {
             Change::None => {}
@@ -142,7 +145,7 @@ impl Detector {
             ),
             Change::Set => tracing::warn!(ahead_ms, "the database's clock was set by the machine's"),
         }
-        Ok(())
+        Ok(change)
     }
 
     /// Looks every few seconds until `stop`, and hands the leadership on at the end.

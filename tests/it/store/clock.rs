@@ -26,7 +26,12 @@ async fn file() -> (TestStore, Store) {
 
 /// As if somebody had set the machine's clock forward by an hour.
 async fn set_forward(test: &TestStore) {
-    let statement = format!("UPDATE clock SET at_ms = at_ms - {HOUR_MS}");
+    set(test, HOUR_MS).await;
+}
+
+/// As if somebody had set the machine's clock forward by so much.
+async fn set(test: &TestStore, forward_ms: i64) {
+    let statement = format!("UPDATE clock SET at_ms = at_ms - {forward_ms}");
     assert_eq!(execute(&test.url, statement).await, 1);
 }
 
@@ -81,6 +86,33 @@ async fn it_is_set_at_once_while_nothing_is_open_and_runs_faster_or_slower_while
     act(&store, id, succeed(1)).await;
     assert_eq!(follow(&store).await.change, Change::Set);
     assert_eq!(ahead_s(&store).await, 0);
+    test.close().await;
+}
+
+#[tokio::test]
+async fn what_was_read_by_a_clock_that_was_set_back_is_not_the_newest_any_more() {
+    let (test, store) = file().await;
+    let read = async || {
+        let at = store.now().await.expect("a time").ms();
+        let row = format!(
+            "INSERT INTO samples (queue, at, queued, running, health, detail, kept_for) \
+             VALUES ('q', {at}, 1, 0, 'ok', '{{}}', 'hour')"
+        );
+        assert_eq!(execute(&test.url, row).await, 1);
+        at
+    };
+    let newest = async || {
+        let sample = store.latest_sample("q").await.expect("read");
+        sample.map(|sample| sample.at.ms())
+    };
+    let before = read().await;
+    set(&test, -HOUR_MS).await;
+    let wrong = read().await;
+    assert_eq!(newest().await, Some(wrong));
+    assert_eq!(follow(&store).await.change, Change::Set);
+    assert_eq!(newest().await, Some(before));
+    let after = read().await;
+    assert_eq!(newest().await, Some(after));
     test.close().await;
 }
 
