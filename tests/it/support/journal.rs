@@ -156,7 +156,7 @@ impl Journal {
     }
 
     /// Panics when an old attempt did anything after a newer one had begun, by the order of the lines or by their times, or two
-    /// programs ran one attempt. The lines' order is the sink's to judge.
+    /// programs ran one attempt.
     pub fn nothing_ran_beside_its_successor(&self) {
         assert!(
             self.refused.is_empty(),
@@ -169,7 +169,10 @@ impl Journal {
             let pid = *pids.entry((&line.task, line.attempt)).or_insert(line.pid);
             assert_eq!(pid, line.pid, "two programs ran one attempt: {line:?}");
             if let Some(before) = last.insert(&line.task, line) {
-                assert!(before.at_ns <= line.at_ns, "{line:?} came after {before:?}");
+                assert!(
+                    before.attempt <= line.attempt && before.at_ns <= line.at_ns,
+                    "{line:?} came after {before:?}"
+                );
             }
         }
     }

@@ -123,25 +123,19 @@ async fn a_tracer_whose_worker_died_with_it_measures_nothing() {
 async fn a_tracer_that_nobody_remembers_is_acknowledged() {
     let shop = Workshop::sqlite().await;
     send(&shop, Uuid::now_v7()).await;
-    // A worker that is told to end before it has looked at a message gives that back.
-    eventually(
-        PATIENCE,
-        "a worker ends, and the tracer is not back",
-        async || {
-            let worker = start(
-                shop.builder()
-                    .handle("any", |_: Job| async { Ok::<_, JobError>(json!(null)) }),
-            );
-            shop.outside.until_ready(&shop.queue, 0).await;
-            tokio::time::timeout(Duration::from_secs(30), worker.end())
-                .await
-                .expect("in time");
-            let (ready, _) = shop.outside.look(&shop.queue).await.expect("a queue");
-            (ready == 0).then_some(())
-        },
-    )
-    .await;
-    // Nor is it dead.
+    // Behind it: once this is done, the worker has looked at the tracer, and does not give it back for being told to end.
+    let task = shop.send("any", json!({})).await;
+    let worker = start(
+        shop.builder()
+            .handle("any", |_: Job| async { Ok::<_, JobError>(json!(null)) }),
+    );
+    shop.until(task, State::Succeeded).await;
+    shop.outside.until_ready(&shop.queue, 0).await;
+    tokio::time::timeout(Duration::from_secs(30), worker.end())
+        .await
+        .expect("in time");
+    // Neither back on its queue nor dead.
+    shop.outside.until_ready(&shop.queue, 0).await;
     assert_eq!(
         shop.outside
             .look(&format!("{}.dead", shop.queue))
